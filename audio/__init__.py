@@ -1,0 +1,1 @@
+"""What sound is: chunks, files, resampling. Knows no other package of this project."""

@@ -1,0 +1,1 @@
+"""What computes: features, encoders, backbones, codecs, caches, sampling. No asyncio, no sockets, no network."""

@@ -1,0 +1,280 @@
+"""A conversation with its caches: turns are appended, replies generated step by step, and cut where they were heard."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.backbone import BackboneCache, forward
+from models.checkpoint import check_finite
+from models.errors import RangeError
+from models.lfm2_audio.steps import (
+    END_OF_AUDIO,
+    AudioFrame,
+    EndOfTurn,
+    Mode,
+    Step,
+    Switch,
+    TextToken,
+)
+from models.lfm2_audio.tokenizer import TURN_END, TextStream
+from models.sampling import Sampling, StepGenerator, draw
+
+if TYPE_CHECKING:
+    from models.lfm2_audio.model import Lfm2Audio
+
+Role = Literal["system", "user", "assistant"]
+# Positions fed to the backbone at once; bounds the memory of a long prefill.
+PREFILL_POSITIONS = 2048
+# Left free by `generate`, so that a turn can always be closed.
+CLOSING_POSITIONS = 4
+
+
+@dataclass(slots=True)
+class _Reply:
+    """The open reply of a conversation."""
+
+    start: int  # Position of its first step.
+    start_state: Tensor  # Hidden state that the first step is drawn from.
+    text: TextStream
+    steps: list[TextToken | AudioFrame]
+
+
+class Conversation:
+    """Text and sound in order, each position computed once.
+
+    What is appended waits until `prefill` or `generate` needs it. A reply stays open, and can be rolled back to any of
+    its steps, until something is appended behind it.
+    """
+
+    def __init__(self, model: "Lfm2Audio") -> None:
+        self.model = model
+        self._network = model.network
+        self._cache = BackboneCache(model.config.lfm)
+        self._pending: list[
+            Tensor
+        ] = []  # Embeddings that the backbone has not seen yet, each (T, hidden).
+        self._state: Tensor | None = (
+            None  # Last hidden state (hidden,); None while something is pending.
+        )
+        self._reply: _Reply | None = None  # From `generate` until something is appended.
+        self.append_tokens(model.tokenizer.encode_template("<|startoftext|>"))
+
+    @property
+    def num_positions(self) -> int:
+        """Positions used so far, at most `model.max_positions`."""
+        return self._cache.num_positions + sum(map(len, self._pending))
+
+    def begin_turn(self, role: Role) -> None:
+        """Append the opening of a turn."""
+        self.append_tokens(self.model.tokenizer.encode_template(f"<|im_start|>{role}\n"))
+
+    def end_turn(self) -> None:
+        """Append the close of a turn; after a reply this also closes the reply."""
+        self.append_tokens(self.model.tokenizer.encode_template("<|im_end|>\n"))
+
+    def append_text(self, text: str) -> None:
+        """Append somebody's words; what looks like a special token is text like any other.
+
+        Raises:
+            RangeError: the conversation has no room left for it.
+        """
+        self.append_tokens(self.model.tokenizer.encode(text))
+
+    @torch.inference_mode()
+    def append_tokens(self, tokens: Sequence[int]) -> None:
+        """Append text tokens by number.
+
+        Raises:
+            RangeError: a token that the model does not have, or no room left.
+        """
+        self._check_room(len(tokens))
+        self._append(self._network.embed_tokens(tokens))
+
+    @torch.inference_mode()
+    def append_audio(self, samples: NDArray[np.float32]) -> None:
+        """Append what somebody said.
+
+        Args:
+            samples: mono sound at `model.sample_rate_hz`, float32, shape (n,), at least 20 ms.
+
+        Raises:
+            RangeError: too short, or no room left.
+            AudioError: not finite, or of another shape or type.
+            NonFiniteError: the encoder's output is not finite.
+        """
+        self._append(self.model.encode_audio(samples))
+
+    @torch.inference_mode()
+    def append_frames(self, codes: Tensor) -> None:
+        """Append audio frames of an earlier reply.
+
+        Args:
+            codes: integers 0 to 2048, shape (codebooks, frames).
+
+        Raises:
+            RangeError: codes out of range or of another shape, or no room left.
+        """
+        self._append(self._network.embed_frames(codes.to(self.model.device)))
+
+    @property
+    def pending(self) -> Tensor:
+        """Embeddings of what was appended and not yet computed, shape (positions, hidden)."""
+        return torch.cat(self._pending) if self._pending else self._network.embed_tokens([])
+
+    @torch.inference_mode()
+    def prefill(self) -> None:
+        """Compute all that was appended, so that a following `generate` begins at once."""
+        self._feed()
+
+    def generate(
+        self, mode: Mode, *, max_steps: int, sampling: Sampling | None = None
+    ) -> Iterator[Step]:
+        """Yield the steps of a reply, the last of them an EndOfTurn.
+
+        A step is complete when it is yielded. The iterator may be left at any time: the conversation then holds the
+        steps that were yielded. Called again on an open reply, with nothing appended, it goes on with it; `max_steps`
+        counts from the reply's beginning.
+
+        Raises:
+            NonFiniteError: the backbone's state is not finite.
+        """
+        sampling = sampling or Sampling()
+        reply = self._reply = self._reply or self._begin_reply()
+        generator = StepGenerator(sampling.seed, self.model.device)
+        config = self.model.config
+        switch = Switch(
+            mode,
+            num_text=config.interleaved_n_text,
+            num_audio=config.interleaved_n_audio,
+            steps=reply.steps,
+        )
+        while reply is self._reply:
+            step = self._next_step(reply, switch, sampling, generator, max_steps)
+            switch.advance(step)
+            yield step
+            if isinstance(step, EndOfTurn):
+                return
+
+    @torch.inference_mode()
+    def rollback(self, num_steps: int) -> None:
+        """Keep the first `num_steps` steps of the current reply, exactly as if no other had been generated.
+
+        An iterator from `generate` that is still open ends at its next step; call `generate` anew to go on.
+
+        Raises:
+            RangeError: there is no open reply, or it has fewer steps.
+        """
+        reply = self._reply
+        if reply is None:
+            raise RangeError(
+                "no reply to roll back: expected one from generate with nothing appended after it"
+            )
+        if not 0 <= num_steps <= len(reply.steps):
+            raise RangeError(
+                f"cannot keep {num_steps} steps of the reply: it has {len(reply.steps)}"
+            )
+        if num_steps == len(reply.steps):
+            return
+        kept = reply.steps[:num_steps]
+        self._pending.clear()
+        if kept:
+            # The last kept step is fed again: the state that follows it was not kept.
+            self._cache.truncate(reply.start + num_steps - 1)
+            self._pending.append(self._embed(kept[-1]))
+            self._state = None
+        else:
+            self._cache.truncate(reply.start)
+            self._state = reply.start_state
+        spoken = [step.token for step in kept if isinstance(step, TextToken)]
+        self._reply = _Reply(
+            reply.start, reply.start_state, TextStream(self.model.tokenizer, spoken), kept
+        )
+
+    @torch.inference_mode()
+    def _begin_reply(self) -> "_Reply":
+        state = self._feed()
+        self._cache.keep_from(self._cache.num_positions)
+        return _Reply(self._cache.num_positions, state, TextStream(self.model.tokenizer), [])
+
+    @torch.inference_mode()
+    def _next_step(
+        self,
+        reply: "_Reply",
+        switch: Switch,
+        sampling: Sampling,
+        generator: StepGenerator,
+        max_steps: int,
+    ) -> Step:
+        """Compute one step; unless it ends the turn, it is in the reply and its embedding pending."""
+        index = len(reply.steps)
+        if index >= max_steps:
+            return EndOfTurn(index, "step limit")
+        if self.num_positions + 1 + CLOSING_POSITIONS > self.model.max_positions:
+            return EndOfTurn(index, "context full")
+        state = self._feed()
+        step: TextToken | AudioFrame
+        if switch.next_is_audio:
+            codes = self._network.draw_frame(
+                state,
+                temperature=sampling.audio_temperature,
+                top_k=sampling.audio_top_k,
+                generator=generator.at(index),
+            ).tolist()
+            ended = codes[0] == END_OF_AUDIO
+            step = AudioFrame(index, (END_OF_AUDIO,) * len(codes) if ended else tuple(codes))
+        else:
+            token = int(
+                draw(
+                    self._network.text_logits(state),
+                    temperature=sampling.text_temperature,
+                    top_k=sampling.text_top_k,
+                    generator=generator.at(index),
+                )
+            )
+            if token == TURN_END:
+                return EndOfTurn(index, "end")
+            step = TextToken(index, token, reply.text.push(token))
+        self._pending.append(self._embed(step))
+        self._state = None
+        reply.steps.append(step)
+        return step
+
+    def _embed(self, step: TextToken | AudioFrame) -> Tensor:
+        if isinstance(step, TextToken):
+            return self._network.embed_tokens([step.token])
+        return self._network.embed_frames(
+            torch.tensor(step.codes, device=self.model.device)[:, None]
+        )
+
+    def _feed(self) -> Tensor:
+        """Run the backbone over what is pending and return the last hidden state."""
+        if self._state is None:
+            parts = torch.cat(self._pending).split(PREFILL_POSITIONS)
+            state = parts[0][-1]
+            for index, part in enumerate(parts):
+                # A copy, not a view, which would keep the states of all positions.
+                state = forward(self._network.lfm, part, self._cache)[-1].clone()
+                # What was fed is not fed again, should a later part be interrupted.
+                self._pending = list(parts[index + 1 :])
+            position = self._cache.num_positions - 1
+            check_finite(state, f"hidden state of the backbone at position {position}")
+            self._state = state
+        return self._state
+
+    def _append(self, embeddings: Tensor) -> None:
+        self._check_room(len(embeddings))
+        self._reply = None
+        self._pending.append(embeddings)
+        self._state = None
+
+    def _check_room(self, num_new: int) -> None:
+        if self.num_positions + num_new > self.model.max_positions:
+            raise RangeError(
+                f"{num_new} positions more on {self.num_positions}: a conversation holds at most "
+                f"{self.model.max_positions}; begin a new one or drop its oldest turns"
+            )

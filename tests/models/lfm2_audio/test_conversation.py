@@ -244,7 +244,7 @@ def full(conversation: Conversation, *, free: int) -> None:
 def test_a_full_conversation_refuses_more_and_says_how_much_it_holds() -> None:
     conversation = model().conversation()
     full(conversation, free=2)
-    with pytest.raises(RangeError, match="3 positions more on 32766: .* at most 32768"):
+    with pytest.raises(RangeError, match=r"3 positions more on 32766: .* at most 32768"):
         conversation.append_tokens([300] * 3)
     assert conversation.num_positions == 32766
 

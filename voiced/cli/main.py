@@ -1,0 +1,79 @@
+"""The entry point `voiced`: parses, runs one command, turns errors into one sentence and an exit code."""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+
+from voiced import __version__
+from voiced.errors import UsageError, VoicedError
+
+COMMANDS = ("run", "asr", "tts", "chat", "pull", "models", "doctor")
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
+EXIT_PIPE = 141  # 128 + SIGPIPE: the reader of our output went away.
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands; imports no model code."""
+    parser = argparse.ArgumentParser(
+        prog="voiced",
+        description="A speech assistant that runs on your own machine and sends sound nowhere.",
+        epilog="'voiced COMMAND --help' explains a command; 'voiced doctor' checks this machine.",
+    )
+    parser.add_argument("--version", action="version", version=f"voiced {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+    commands = parser.add_subparsers(
+        title="commands", dest="command", metavar="COMMAND", required=True
+    )
+    for name in COMMANDS:
+        importlib.import_module(f"voiced.cli.{name}").add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Returns:
+        0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C, 141 the output's reader went away.
+    """
+    args = build_parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except VoicedError as error:
+        if args.debug:
+            traceback.print_exc()
+        print(f"voiced: {error}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    except KeyboardInterrupt:
+        print("voiced: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Nothing more can be written; closing standard output normally would raise once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        print(
+            f"voiced: internal error ({type(error).__name__}: {error}); "
+            f"run 'voiced --debug {args.command} …' for the traceback and report it",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+
+
+def script() -> None:
+    """The console script: `main` with SIGTERM treated as an interruption, so that partial results are kept."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    script()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -103,3 +104,11 @@ def _print(text: str) -> None:
         raise OutputError(
             f"cannot write standard output: {error}; redirect it to a file"
         ) from error
+
+
+def without_controls(text: str) -> str:
+    """Return `text` with line breaks and control characters as spaces, and half characters as question marks.
+
+    What a model writes is not trusted: an escape sequence could change the terminal.
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).encode(errors="replace").decode()

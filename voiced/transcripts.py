@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from html import escape
 
+from voiced.text_output import without_controls
+
 
 class TranscriptFormat(Enum):
     """How a transcript is written."""
@@ -75,7 +77,7 @@ class Renderer:
 
     def text(self, text: str, /) -> str:
         """Return what to write for a part of a segment's text, as it is decoded."""
-        shown = clean(text) if self._line_is_open else clean(text).lstrip()
+        shown = without_controls(text) if self._line_is_open else without_controls(text).lstrip()
         self._line_is_open = self._line_is_open or bool(shown)
         return shown
 
@@ -170,14 +172,9 @@ def renderer(form: TranscriptFormat, *, has_headings: bool = False) -> Renderer:
             return VttRenderer()
 
 
-def clean(text: str) -> str:
-    """Return `text` with line breaks and control characters as spaces, and half characters as question marks."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text).encode(errors="replace").decode()
-
-
 def one_line(text: str) -> str:
     """Return `text` cleaned, without spaces around it and with single ones inside."""
-    return re.sub(r" {2,}", " ", clean(text)).strip()
+    return re.sub(r" {2,}", " ", without_controls(text)).strip()
 
 
 def timestamp(seconds: float, point: str) -> str:

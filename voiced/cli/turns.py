@@ -9,7 +9,7 @@ from voiced.cli.notes import note
 from voiced.dialogue import Dialogue, ReplyEnded, ReplySound, ReplyText
 from voiced.questions import Said
 from voiced.speech_model import SOUND_RATE_HZ
-from voiced.text_output import TextOutput
+from voiced.text_output import TextOutput, without_controls
 
 
 class Exchange:
@@ -125,10 +125,13 @@ class TextTranscript:
         match event:
             case TextAdded():
                 begun = "" if self._is_open else f"{clock(event.start_s)}  assistant: "
-                self._output.write(begun + event.text)
+                self._output.write(begun + without_controls(event.text))
                 self._is_open = True
             case TurnEnded(role="user"):
-                content = event.text or f"({event.audio}, {event.end_s - event.start_s:.2f} s)"
+                content = (
+                    without_controls(event.text)
+                    or f"({event.audio}, {event.end_s - event.start_s:.2f} s)"
+                )
                 self._output.write(f"{clock(event.start_s)}  user: {content}\n")
             case TurnEnded():
                 begun = "" if self._is_open else f"{clock(event.start_s)}  assistant: (no text)"

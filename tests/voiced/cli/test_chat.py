@@ -118,6 +118,16 @@ def test_the_transcript_reads_well(use: Use, capsys: pytest.CaptureFixture[str])
     )
 
 
+def test_control_characters_of_a_reply_do_not_reach_the_terminal(
+    use: Use, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(["a\x1b]0;title\x07", "b\r", frame()])
+    assert main(["chat", "--text", "Hi"]) == 0
+    shown = capsys.readouterr().out
+    assert "a ]0;title b " in shown
+    assert not any(ord(character) < 32 and character != "\n" for character in shown)
+
+
 def test_without_an_output_only_the_text_is_kept(
     use: Use, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

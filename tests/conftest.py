@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,9 @@ import pytest
 # Before anything imports torch. The models of the tests are tiny: more threads save nothing, and where other programs
 # compute too, threads that wait for each other made a test take 51 s instead of 4 (2 cores, November 2026).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts what it puts into the background with Ctrl-C ignored, and every child inherits that: tests that interrupt
+# a program would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The shape of the project: who imports whom, what ships, what things are called."""
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -126,6 +127,32 @@ def test_every_pinned_requirement_is_in_the_constraints() -> None:
     ]
     assert [line for line in lines if not re.fullmatch(r"[\w.-]+==[\w.!+-]+", line)] == []
     assert names <= {line.partition("==")[0].lower().replace("_", "-") for line in lines}
+
+
+def test_every_package_that_is_imported_is_required() -> None:
+    """Not only by chance there, as what another package requires."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = {normal(line) for line in project["dependencies"]}
+    found: dict[str, str] = {}
+    for path in sources(*PACKAGES):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            found |= {name.partition(".")[0]: str(path.relative_to(ROOT)) for name in names}
+    homes = importlib.metadata.packages_distributions()
+    missing = {
+        name: place
+        for name, place in found.items()
+        if name not in sys.stdlib_module_names and name not in PACKAGES
+        if not {normal(home) for home in homes.get(name, ())} & required
+    }
+    assert missing == {}
+
+
+def normal(requirement: str) -> str:
+    """Return the name that a requirement begins with, as package indexes spell it."""
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

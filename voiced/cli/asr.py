@@ -64,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe the files in order; 0 when all succeeded, 1 when one failed."""
     from functools import cache
 
+    _bound_primitive_cache()
     from models.vad import VoiceDetector
     from voiced.recordings import RecordingTranscriber
     from voiced.text_output import TextOutput
@@ -94,6 +95,16 @@ def run(args: argparse.Namespace) -> int:
                     num_failed += transcript.error is not None
                 num_failed += output.failed
     return 1 if num_failed else 0
+
+
+def _bound_primitive_cache() -> None:
+    """Keep torch from holding a compiled kernel for every length of sound it meets; must precede torch's first use.
+
+    oneDNN compiles convolutions for each shape and keeps 1024 of them. A recording is cut into pieces of hundreds of lengths:
+    the published encoder grew by 10 MB for each (40 lengths of 2 to 10 s, bfloat16: 430 MB; with 64 kernels kept 150 MB, with
+    none kept nothing, torch 2.11, November 2026). The steps of decoding repeat far fewer shapes than are kept.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 
 def plan_outputs(
@@ -168,7 +179,7 @@ class TerminalFace:
         if self._progress is not None:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._task = self._progress.add_task(name, total=None, position="")
+            self._task = self._progress.add_task(_shortened(name), total=None, position="")
 
     def progress(self, done_s: float, duration_s: float | None) -> None:
         """Move the bar."""
@@ -200,6 +211,11 @@ class TerminalFace:
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+
+def _shortened(name: str, most: int = 32) -> str:
+    """Return the end of a name too long to stand beside a bar in a terminal of 80 columns."""
+    return name if len(name) <= most else "…" + name[1 - most :]
 
 
 def _progress_bar() -> "Progress":

@@ -160,13 +160,15 @@ class RecordingTranscriber:
         finder = PieceFinder(self._detector())
         try:
             for piece in finder.pieces(reader, reader.name):
-                self._transcribe_piece(model, piece, transcript)
+                self._transcribe_piece(model, piece, transcript, reader.name)
                 self._face.progress(piece.end / RATE_HZ, reader.duration_s)
         finally:
             transcript.duration = finder.num_samples / RATE_HZ
         self._note_what_is_missing(finder, reader.name, transcript)
 
-    def _transcribe_piece(self, model: SpeechModel, piece: Piece, transcript: Transcript) -> None:
+    def _transcribe_piece(
+        self, model: SpeechModel, piece: Piece, transcript: Transcript, name: str
+    ) -> None:
         """Add a segment to the transcript; it is there, with the text so far, also when this raises."""
         segment = Segment(piece.sound_start / RATE_HZ, piece.sound_end / RATE_HZ)
         decoding = transcribe_piece(model, piece.samples)
@@ -184,7 +186,7 @@ class RecordingTranscriber:
             self._write(self._renderer.segment(segment))
         if ending is not Ending.COMPLETE:
             self._face.note(
-                f"{transcript.file}: the text from {segment.start:.1f} to {segment.end:.1f} s may be wrong or incomplete: "
+                f"{name}: the text from {segment.start:.1f} to {segment.end:.1f} s may be wrong or incomplete: "
                 f"{ending.value}"
             )
 

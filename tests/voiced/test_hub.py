@@ -1,5 +1,6 @@
 """Fetching a model from a hub on the loopback: whole, resumed, damaged, refused."""
 
+import io
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.voiced.fake_hub import REVISION, FakeHub, running_hub
+from voiced.cli.main import main
 from voiced.errors import NetworkError, OutputError, UsageError
 from voiced.hub import describe, fetch
 from voiced.manifest import MANIFEST_FILE, find_damage, read_manifest
@@ -314,3 +316,33 @@ def test_the_command_refuses_what_is_not_on_a_hub(hub: FakeHub, name: str) -> No
     result = run_command(name, "--yes", hub=hub)
     assert result.returncode == 2
     assert result.stderr.startswith("voiced: ")
+
+
+class Keyboard(io.StringIO):
+    """Standard input with somebody at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_command_asks_who_can_be_asked(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
+    assert main(["pull"]) == 2
+    assert "not agreed to: nothing was fetched" in capsys.readouterr().err
+    assert hub.asked == []
+    monkeypatch.setattr("sys.stdin", Keyboard("yes\n"))
+    assert main(["pull"]) == 0
+    assert capsys.readouterr().out == f"{REPOSITORY} is installed: {installed_folder(REPOSITORY)}\n"
+
+
+def test_an_interrupted_command_says_that_it_goes_on(
+    hub: FakeHub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("voiced.hub.fetch", interrupt)
+    assert main(["pull", "lfm2.5-audio", "--yes"]) == 130
+    assert "run 'voiced pull lfm2.5-audio' again to go on" in capsys.readouterr().err

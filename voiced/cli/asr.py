@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe the files in order; 0 when all succeeded, 1 when one failed."""
     from functools import cache
 
-    _bound_primitive_cache()
+    _bound_kernel_caches()
     from models.vad import VoiceDetector
     from voiced.recordings import RecordingTranscriber
     from voiced.text_output import TextOutput
@@ -97,14 +97,15 @@ def run(args: argparse.Namespace) -> int:
     return 1 if num_failed else 0
 
 
-def _bound_primitive_cache() -> None:
-    """Keep torch from holding a compiled kernel for every length of sound it meets; must precede torch's first use.
+def _bound_kernel_caches() -> None:
+    """Keep torch from holding compiled kernels for every length of sound it meets; must precede torch's first use.
 
-    oneDNN compiles convolutions for each shape and keeps 1024 of them. A recording is cut into pieces of hundreds of lengths:
-    the published encoder grew by 10 MB for each (40 lengths of 2 to 10 s, bfloat16: 430 MB; with 64 kernels kept 150 MB, with
-    none kept nothing, torch 2.11, November 2026). The steps of decoding repeat far fewer shapes than are kept.
+    Torch's two caches of oneDNN kernels hold 1024 shapes each, and the pieces of a recording have hundreds of lengths. On the
+    encoder of the tiny checkpoint, 600 lengths of 3 to 30 s: 800 MB more with the caches as they are, 80 MB with 64
+    shapes in each, at the same speed; decoding repeats far fewer shapes (torch 2.11, 2 cores, November 2026).
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(variable, "64")
 
 
 def plan_outputs(
@@ -187,7 +188,9 @@ class TerminalFace:
             position = (
                 f"{done_s:.0f} s" if duration_s is None else f"{done_s:.0f} of {duration_s:.0f} s"
             )
-            self._progress.update(self._task, completed=done_s, total=duration_s, position=position)
+            self._progress.update(
+                self._task, completed=done_s, total=duration_s, position=position, refresh=True
+            )
 
     def note(self, text: str) -> None:
         """Say something that is no error."""

@@ -64,7 +64,6 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe the files in order; 0 when all succeeded, 1 when one failed."""
     from functools import cache
 
-    _bound_kernel_caches()
     from models.vad import VoiceDetector
     from voiced.recordings import RecordingTranscriber
     from voiced.text_output import TextOutput
@@ -95,17 +94,6 @@ def run(args: argparse.Namespace) -> int:
                     num_failed += transcript.error is not None
                 num_failed += output.failed
     return 1 if num_failed else 0
-
-
-def _bound_kernel_caches() -> None:
-    """Keep torch from holding compiled kernels for every length of sound it meets; must precede torch's first use.
-
-    Torch's two caches of oneDNN kernels hold 1024 shapes each, and the pieces of a recording have hundreds of lengths. On the
-    encoder of the tiny checkpoint, 600 lengths of 3 to 30 s: 800 MB more with the caches as they are, 80 MB with 64
-    shapes in each, at the same speed; decoding repeats far fewer shapes (torch 2.11, 2 cores, November 2026).
-    """
-    for variable in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(variable, "64")
 
 
 def plan_outputs(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import Lfm2Config, Lfm2Model, PretrainedConfig
 
-from models.config import refuse_unknown
+from models.config import check_value, refuse_unknown
 from models.errors import CheckpointError
 
 # transformers advises a CUDA kernel for the short convolution at each first use; users can do nothing with it.
@@ -27,30 +27,28 @@ LEGACY_NAMES = {
     "theta": "rope_theta",
     "tie_embedding": "tie_word_embeddings",
 }
-BACKBONE_KEYS = frozenset(
-    (
-        "vocab_size",
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "max_position_embeddings",
-        "norm_eps",
-        "rope_theta",
-        "rope_parameters",
-        "tie_word_embeddings",
-        "layer_types",
-        "full_attn_idxs",
-        "conv_L_cache",
-        "conv_bias",
-        "block_multiple_of",
-        "block_ffn_dim_multiplier",
-        "block_auto_adjust_ff_dim",
-        "sliding_window",
-        "output_size",
-    )
-)
+BACKBONE_KEYS: dict[str, type] = {
+    "vocab_size": int,
+    "hidden_size": int,
+    "intermediate_size": int,
+    "num_hidden_layers": int,
+    "num_attention_heads": int,
+    "num_key_value_heads": int,
+    "max_position_embeddings": int,
+    "norm_eps": float,
+    "rope_theta": float,
+    "rope_parameters": dict,
+    "tie_word_embeddings": bool,
+    "layer_types": list,
+    "full_attn_idxs": list,
+    "conv_L_cache": int,
+    "conv_bias": bool,
+    "block_multiple_of": int,
+    "block_ffn_dim_multiplier": float,
+    "block_auto_adjust_ff_dim": bool,
+    "sliding_window": int,
+    "output_size": int,
+}
 # Initialisation, generation defaults and switches that have one value in every LFM2.
 BACKBONE_IGNORED = frozenset(
     (
@@ -75,15 +73,59 @@ BACKBONE_REQUIRED = (
 )
 
 
-def backbone_config(section: Mapping[str, Any], where: str) -> Lfm2Config:
+def backbone_config(
+    section: Mapping[str, Any], where: str, *, windowed: bool = False
+) -> Lfm2Config:
     """Return the transformers configuration of an LFM2 backbone, whatever spelling `section` uses.
 
     A spelling given twice must agree. `sliding_attention` layers become `full_attention` ones, whose window the caller
     imposes through its mask; `sliding_window` stays readable on the result.
 
+    Args:
+        section: of the JSON configuration.
+        where: what messages call it.
+        windowed: whether the caller imposes a window; without it `sliding_attention` is refused.
+
     Raises:
-        CheckpointError: a key is missing, contradicts another, or is not known.
+        CheckpointError: a key is missing, contradicts another, has a value that cannot be, or is not known.
     """
+    values = _current_names(section, where)
+    for name, only in BACKBONE_FIXED.items():
+        if values.pop(name, only) != only:
+            raise CheckpointError(f"{where}: '{name}' must be {only!r}")
+    ignorable = BACKBONE_IGNORED | PretrainedConfig().to_dict().keys()
+    others = {name: value for name, value in values.items() if name not in BACKBONE_KEYS}
+    refuse_unknown({name: value for name, value in others.items() if name not in ignorable}, where)
+    # A null is as good as nothing, but for the multiplier, where it has a meaning of its own.
+    values = {
+        name: check_value(value, kind, f"{where}: '{name}'")
+        for name, kind in BACKBONE_KEYS.items()
+        if (value := values.get(name)) is not None
+    }
+    if "block_ffn_dim_multiplier" in section and section["block_ffn_dim_multiplier"] is None:
+        values["block_ffn_dim_multiplier"] = None
+    lacking = [name for name in BACKBONE_REQUIRED if name not in values]
+    if lacking:
+        raise CheckpointError(f"{where}: lacks the keys {', '.join(lacking)}")
+    hidden, heads = values["hidden_size"], values["num_attention_heads"]
+    if hidden % (2 * heads) or heads % values["num_key_value_heads"]:
+        raise CheckpointError(
+            f"{where}: hidden_size {hidden}, {heads} heads and {values['num_key_value_heads']} key-value heads: "
+            "expected each to be a multiple of the next, and heads of an even size"
+        )
+    if values.get("conv_L_cache", 3) < 2 or values.get("sliding_window", 30) < 2:
+        raise CheckpointError(f"{where}: conv_L_cache and sliding_window must be 2 or more")
+    theta = _rope_theta(values, where)
+    values["layer_types"] = _layer_types(values, where, windowed=windowed)
+    window = values.pop("sliding_window", None)
+    for name in ("full_attn_idxs", "output_size"):
+        values.pop(name, None)
+    config = Lfm2Config(**values, rope_parameters={"rope_type": "default", "rope_theta": theta})
+    config.sliding_window = window
+    return config
+
+
+def _current_names(section: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(section, Mapping):
         raise CheckpointError(f"{where}: expected an object, found {type(section).__name__}")
     values: dict[str, Any] = {}
@@ -94,53 +136,57 @@ def backbone_config(section: Mapping[str, Any], where: str) -> Lfm2Config:
                 f"{where}: '{given}' is {value!r}, another spelling of it says {values[name]!r}"
             )
         values[name] = value
-    for name, only in BACKBONE_FIXED.items():
-        if values.pop(name, only) != only:
-            raise CheckpointError(f"{where}: '{name}' must be {only!r}")
-    ignorable = BACKBONE_IGNORED | PretrainedConfig().to_dict().keys()
-    refuse_unknown(
-        {
-            name: value
-            for name, value in values.items()
-            if name not in BACKBONE_KEYS and name not in ignorable
-        },
-        where,
-    )
-    values = {name: value for name, value in values.items() if name in BACKBONE_KEYS}
-    lacking = [name for name in BACKBONE_REQUIRED if name not in values]
-    if lacking:
-        raise CheckpointError(f"{where}: lacks the keys {', '.join(lacking)}")
-    rope = dict(values.pop("rope_parameters", None) or {})
-    theta = rope.pop("rope_theta", values.pop("rope_theta", Lfm2Config.default_theta))
+    return values
+
+
+def _rope_theta(values: dict[str, Any], where: str) -> float:
+    """Take the rotary base out of `values`, from either of its places."""
+    given = values.pop("rope_parameters", {})
+    rope, flat = dict(given), values.pop("rope_theta", None)
+    nested = rope.pop("rope_theta", None)
     if rope.pop("rope_type", "default") != "default" or rope:
         raise CheckpointError(
-            f"{where}: rope_parameters asks for {section['rope_parameters']!r}: only the default kind is supported"
+            f"{where}: rope_parameters asks for {given!r}: only the default kind is supported"
         )
-    window, _ = values.pop("sliding_window", None), values.pop("output_size", None)
-    values["layer_types"] = _layer_types(values, where)
-    values.pop("full_attn_idxs", None)
-    config = Lfm2Config(
-        **values, rope_parameters={"rope_type": "default", "rope_theta": float(theta)}
-    )
-    config.sliding_window = window
-    return config
+    if flat is not None and nested is not None and flat != nested:
+        raise CheckpointError(f"{where}: rope_theta is {flat!r}, rope_parameters says {nested!r}")
+    theta = nested if flat is None else flat
+    if theta is None:
+        return float(Lfm2Config.default_theta)
+    theta = float(check_value(theta, float, f"{where}: rope_theta"))
+    if theta <= 0:
+        raise CheckpointError(f"{where}: rope_theta is {theta}: expected a number above 0")
+    return theta
 
 
-def _layer_types(values: Mapping[str, Any], where: str) -> list[str]:
+def _layer_types(values: Mapping[str, Any], where: str, *, windowed: bool) -> list[str]:
     num_layers = values["num_hidden_layers"]
-    types = values.get("layer_types")
-    if types is None:
-        indices = values.get("full_attn_idxs")
-        attention = set(range(num_layers) if indices is None else indices)
-        types = ["full_attention" if index in attention else "conv" for index in range(num_layers)]
-    if len(types) != num_layers:
-        raise CheckpointError(f"{where}: {len(types)} layer_types for {num_layers} layers")
-    wrong = sorted(set(types) - {"conv", "full_attention", "sliding_attention"})
+    types, indices = values.get("layer_types"), values.get("full_attn_idxs")
+    by_index = None
+    if types is None or indices is not None:
+        attention = range(num_layers) if indices is None else indices
+        by_index = [
+            "full_attention" if index in attention else "conv" for index in range(num_layers)
+        ]
+    types = by_index if types is None else types
+    if types is None or len(types) != num_layers:
+        raise CheckpointError(f"{where}: {len(types or ())} layer_types for {num_layers} layers")
+    wrong = [kind for kind in types if kind not in ("conv", "full_attention", "sliding_attention")]
     if wrong:
         raise CheckpointError(
             f"{where}: layer type {wrong[0]!r}: expected conv, full_attention or sliding_attention"
         )
-    return ["conv" if kind == "conv" else "full_attention" for kind in types]
+    if "sliding_attention" in types and not windowed:
+        raise CheckpointError(
+            f"{where}: layer type 'sliding_attention': this part of the model attends to everything; "
+            "a newer model needs a newer voiced"
+        )
+    types = ["conv" if kind == "conv" else "full_attention" for kind in types]
+    if by_index is not None and by_index != types:
+        raise CheckpointError(
+            f"{where}: layer_types and full_attn_idxs {indices} name different layers"
+        )
+    return types
 
 
 def build_backbone(config: Lfm2Config) -> Lfm2Model:
@@ -178,7 +224,21 @@ class BackboneCache:
         self._values: dict[int, Tensor] = {}
         self._conv: dict[int, Tensor] = {}  # (1, hidden, kernel - 1 + positions since keep_from)
         self._first_kept = 0  # Convolution inputs of this and later positions are held.
-        self.num_positions = 0  # Set by `forward` once a call is complete.
+        # What a cache with a window will hold once the call is complete: an interrupted one then leaves no trace. Without
+        # a window the new lies behind the old, and `num_positions` alone says what counts.
+        self._staged: list[tuple[dict[int, Tensor], int, Tensor]] = []
+        self.num_positions = 0
+
+    def begin(self) -> None:
+        """Forget what a call that was interrupted left behind."""
+        self._staged.clear()
+
+    def commit(self, num_new: int) -> None:
+        """Count `num_new` positions as held; called when all layers have theirs."""
+        for held, layer, tensor in self._staged:
+            held[layer] = tensor
+        self._staged.clear()
+        self.num_positions += num_new
 
     def truncate(self, num_positions: int) -> None:
         """Forget all positions from `num_positions` on, exactly as if they had never been fed.
@@ -214,8 +274,8 @@ class BackboneCache:
             if layer_idx in self._keys:
                 keys = torch.cat((self._keys[layer_idx], keys), 2)
                 values = torch.cat((self._values[layer_idx], values), 2)
-            self._keys[layer_idx] = keys[:, :, 1 - self._window :]
-            self._values[layer_idx] = values[:, :, 1 - self._window :]
+            self._staged.append((self._keys, layer_idx, keys[:, :, 1 - self._window :]))
+            self._staged.append((self._values, layer_idx, values[:, :, 1 - self._window :]))
             return keys, values
         end = self.num_positions + keys.shape[2]
         for held, new in ((self._keys, keys), (self._values, values)):
@@ -233,7 +293,7 @@ class BackboneCache:
             joined = torch.cat(
                 (inputs.new_zeros(*inputs.shape[:2], before) if held is None else held, inputs), 2
             )
-            self._conv[layer_idx] = joined[:, :, -before:]
+            self._staged.append((self._conv, layer_idx, joined[:, :, -before:]))
             return joined
         held = _with_room(self._conv.get(layer_idx), inputs, 2, end, self.INITIAL_CAPACITY)
         held[:, :, before + past : end] = inputs
@@ -274,11 +334,12 @@ def forward(
         )
         mask = (distance >= 0) & (distance < (window or past + num_new))
         mask = mask[None, None]
+    cache.begin()
     output = model(
         inputs_embeds=embeddings[None],
         attention_mask={"full_attention": mask, "conv": None},
         position_ids=positions[None],
         past_key_values=cache,
     )
-    cache.num_positions = past + num_new
+    cache.commit(num_new)
     return output.last_hidden_state[0]

@@ -29,12 +29,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     require_folder(path.parent)
     try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path}: expected a regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(
             f"{path}: no such file; expected a complete model folder, see 'voiced doctor --model FOLDER'"
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: not readable as JSON ({error}); fetch the model again with 'voiced pull'"
         ) from error
@@ -45,11 +47,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def require_folder(folder: Path) -> None:
     """Raise CheckpointError unless `folder` is a readable directory."""
-    if not folder.exists():
+    try:
+        exists, is_folder = folder.exists(), folder.is_dir()
+    except OSError as error:  # A folder above it may not be entered, or the name is too long.
+        raise CheckpointError(
+            f"model folder {folder} cannot be reached ({error.strerror})"
+        ) from error
+    if not exists:
         raise CheckpointError(
             f"model folder {folder} does not exist; 'voiced models' lists what is installed"
         )
-    if not folder.is_dir():
+    if not is_folder:
         raise CheckpointError(
             f"{folder} is a file: expected the folder that holds config.json and model.safetensors"
         )
@@ -186,6 +194,10 @@ def load_weights(
             raise CheckpointError(
                 f"{present[name].path}: tensor {name} has shape {present[name].shape}, "
                 f"config.json asks for {tuple(tensor.shape)}; config and weights are not of one model"
+            )
+        if tensor.is_floating_point() and present[name].dtype not in DTYPES:
+            raise CheckpointError(
+                f"{present[name].path}: tensor {name} is of type {present[name].dtype}: expected {', '.join(DTYPES)}"
             )
     state: dict[str, Tensor] = {}
     for name, tensor in read_tensors(

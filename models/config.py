@@ -3,6 +3,7 @@
 A key that is not known could change the arithmetic, so it is an error unless its value switches it off.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, Literal, TypeVar
@@ -44,11 +45,18 @@ def parse_section(
         elif sections and name in sections:
             arguments[name] = sections[name](values[name], f"{where}: {name}")
         else:
-            arguments[name] = _check_value(values[name], field.type, f"{where}: {name}")
+            arguments[name] = check_value(values[name], field.type, f"{where}: {name}")
     return kind(**arguments)
 
 
-def _check_value(value: Any, kind: Any, where: str) -> Any:
+def check_value(value: Any, kind: Any, where: str) -> Any:
+    """Return `value` if it is of the kind that a dataclass field declares: a Literal, None, int, float, bool, list or dict.
+
+    Whole numbers must be above 0 and floats finite; every size and factor of a model is.
+
+    Raises:
+        CheckpointError: it is not.
+    """
     choices = (
         getattr(kind, "__args__", None) if getattr(kind, "__origin__", None) is Literal else None
     )
@@ -64,8 +72,14 @@ def _check_value(value: Any, kind: Any, where: str) -> Any:
         raise CheckpointError(f"{where} is {value!r}: expected a whole number above 0")
     elif kind is float and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise CheckpointError(f"{where} is {value!r}: expected a number")
+    elif kind is float and not math.isfinite(value):
+        raise CheckpointError(f"{where} is {value!r}: expected a finite number")
     elif kind is bool and not isinstance(value, bool):
         raise CheckpointError(f"{where} is {value!r}: expected true or false")
+    elif kind in (list, dict) and not isinstance(value, kind):
+        raise CheckpointError(
+            f"{where} is {value!r}: expected {'a list' if kind is list else 'an object'}"
+        )
     return value
 
 

@@ -47,7 +47,7 @@ class Detokenizer:
         """
         require_folder(folder)
         path = folder / "config.json"
-        config = backbone_config(read_json(path), str(path))
+        config = backbone_config(read_json(path), str(path), windowed=True)
         output_size = WINDOW_SAMPLES + 2
         if read_json(path).get("output_size", output_size) != output_size:
             raise CheckpointError(
@@ -154,9 +154,10 @@ class DetokenizerNetwork(nn.Module):
         positions = self.emb(codes).repeat_interleave(POSITIONS_PER_FRAME, dim=0)
         hidden = forward(self.lfm, positions, cache, window=self.window)
         log_magnitude, phase = self.lin(hidden).chunk(2, dim=-1)
-        check_finite(hidden, "hidden states of the detokenizer")
         spectrum = torch.polar(log_magnitude.exp(), phase)
-        return torch.fft.irfft(spectrum, WINDOW_SAMPLES, dim=-1) * self.analysis_window
+        pieces = torch.fft.irfft(spectrum, WINDOW_SAMPLES, dim=-1) * self.analysis_window
+        check_finite(pieces, "sound of the detokenizer")
+        return pieces
 
 
 class FusedEmbedding(nn.Module):

@@ -16,7 +16,7 @@ STD_GUARD = 1e-5
 class PreprocessorConfig:
     """How a wave becomes log-mel features."""
 
-    sample_rate: int
+    sample_rate: Literal[16000]  # What recordings are resampled to.
     features: int
     n_fft: int
     window_size: float  # Seconds.

@@ -50,11 +50,7 @@ class Lfm2AudioConfig:
             name for name in ("preprocessor", "encoder", "lfm", "depthformer") if name not in values
         ]
         if lacking:
-            kind = (
-                values.get("model_type")
-                or ", ".join(map(str, values.get("architectures") or ()))
-                or "unknown"
-            )
+            kind = values.get("model_type") or values.get("architectures") or "unknown"
             raise CheckpointError(
                 f"{path}: describes a model of type '{kind}' and lacks {', '.join(lacking)}: "
                 "expected LFM2-Audio, for example LiquidAI/LFM2.5-Audio-1.5B"
@@ -88,7 +84,13 @@ def _check(config: Lfm2AudioConfig, where: str) -> None:
             f"{where}: preprocessor.features is {config.preprocessor.features}, "
             f"encoder.feat_in {config.encoder.feat_in}: expected the same"
         )
-    if tuple(config.encoder.att_context_size) != (-1, -1):
+    front = config.preprocessor
+    if not 0 < front.hop_samples <= front.window_samples <= front.n_fft:
+        raise CheckpointError(
+            f"{where}: preprocessor: a stride of {front.window_stride} s, a window of {front.window_size} s and n_fft "
+            f"{front.n_fft}: expected each to be shorter than the next"
+        )
+    if config.encoder.att_context_size not in ([-1, -1], (-1, -1)):
         raise CheckpointError(
             f"{where}: encoder.att_context_size is {config.encoder.att_context_size}: expected [-1, -1], full context"
         )

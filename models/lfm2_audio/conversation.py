@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.backbone import BackboneCache, forward
 from models.checkpoint import check_finite
-from models.errors import RangeError
+from models.errors import NonFiniteError, RangeError
 from models.lfm2_audio.steps import (
     END_OF_AUDIO,
     AudioFrame,
@@ -62,6 +62,8 @@ class Conversation:
             None  # Last hidden state (hidden,); None while something is pending.
         )
         self._reply: _Reply | None = None  # From `generate` until something is appended.
+        # Rises with every generate, rollback and append; an iterator from `generate` ends when it is not the newest.
+        self._iteration = 0
         self.append_tokens(model.tokenizer.encode_template("<|startoftext|>"))
 
     @property
@@ -137,11 +139,11 @@ class Conversation:
         """Yield the steps of a reply, the last of them an EndOfTurn.
 
         A step is complete when it is yielded. The iterator may be left at any time: the conversation then holds the
-        steps that were yielded. Called again on an open reply, with nothing appended, it goes on with it; `max_steps`
-        counts from the reply's beginning.
+        steps that were yielded. Called again on an open reply, with nothing appended, it goes on with it, and
+        an earlier iterator ends; `max_steps` counts from the reply's beginning.
 
         Raises:
-            NonFiniteError: the backbone's state is not finite.
+            NonFiniteError: the backbone's state or the logits are not finite.
         """
         sampling = sampling or Sampling()
         reply = self._reply = self._reply or self._begin_reply()
@@ -153,7 +155,9 @@ class Conversation:
             num_audio=config.interleaved_n_audio,
             steps=reply.steps,
         )
-        while reply is self._reply:
+        self._iteration += 1
+        mine = self._iteration
+        while mine == self._iteration:
             step = self._next_step(reply, switch, sampling, generator, max_steps)
             switch.advance(step)
             yield step
@@ -178,6 +182,7 @@ class Conversation:
             raise RangeError(
                 f"cannot keep {num_steps} steps of the reply: it has {len(reply.steps)}"
             )
+        self._iteration += 1
         if num_steps == len(reply.steps):
             return
         kept = reply.steps[:num_steps]
@@ -198,7 +203,6 @@ class Conversation:
     @torch.inference_mode()
     def _begin_reply(self) -> "_Reply":
         state = self._feed()
-        self._cache.keep_from(self._cache.num_positions)
         return _Reply(self._cache.num_positions, state, TextStream(self.model.tokenizer), [])
 
     @torch.inference_mode()
@@ -228,9 +232,11 @@ class Conversation:
             ended = codes[0] == END_OF_AUDIO
             step = AudioFrame(index, (END_OF_AUDIO,) * len(codes) if ended else tuple(codes))
         else:
+            logits = self._network.text_logits(state)
+            check_finite(logits, f"text logits of step {index}")
             token = int(
                 draw(
-                    self._network.text_logits(state),
+                    logits,
                     temperature=sampling.text_temperature,
                     top_k=sampling.text_top_k,
                     generator=generator.at(index),
@@ -257,18 +263,30 @@ class Conversation:
             parts = torch.cat(self._pending).split(PREFILL_POSITIONS)
             state = parts[0][-1]
             for index, part in enumerate(parts):
+                start = self._cache.num_positions
                 # A copy, not a view, which would keep the states of all positions.
                 state = forward(self._network.lfm, part, self._cache)[-1].clone()
+                position = self._cache.num_positions - 1
+                try:
+                    check_finite(state, f"hidden state of the backbone at position {position}")
+                except NonFiniteError:
+                    self._cache.truncate(
+                        start
+                    )  # As if it had not been fed: asked again, it fails again.
+                    raise
                 # What was fed is not fed again, should a later part be interrupted.
                 self._pending = list(parts[index + 1 :])
-            position = self._cache.num_positions - 1
-            check_finite(state, f"hidden state of the backbone at position {position}")
+                if self._reply is None:
+                    self._cache.keep_from(self._cache.num_positions)
             self._state = state
         return self._state
 
     def _append(self, embeddings: Tensor) -> None:
+        if not len(embeddings):
+            return
         self._check_room(len(embeddings))
         self._reply = None
+        self._iteration += 1
         self._pending.append(embeddings)
         self._state = None
 

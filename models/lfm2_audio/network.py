@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.backbone import build_backbone
+from models.checkpoint import check_finite
 from models.conformer import Conformer
 from models.errors import RangeError
 from models.lfm2_audio.config import Lfm2AudioConfig
@@ -81,6 +82,8 @@ class Network(nn.Module):
             RangeError: another number of codebooks, or a code beyond end-of-audio.
         """
         num_books = self.config.codebooks
+        if frames.is_floating_point() or frames.is_complex():
+            raise RangeError(f"codes of type {frames.dtype}: expected whole numbers")
         if frames.ndim != 2 or frames.shape[0] != num_books:
             raise RangeError(
                 f"codes of shape {tuple(frames.shape)}: expected ({num_books}, frames)"
@@ -104,13 +107,19 @@ class Network(nn.Module):
         top_k: int | None,
         generator: torch.Generator,
     ) -> Tensor:
-        """Return the codes of one frame, shape (codebooks,), from a last hidden state (hidden,)."""
+        """Return the codes of one frame, shape (codebooks,), from a last hidden state (hidden,).
+
+        Raises:
+            NonFiniteError: the logits of a codebook are not finite.
+        """
         inputs = self.depth_linear(hidden).unflatten(-1, (self.config.codebooks, -1))
         previous, past, codes = torch.zeros_like(inputs[0]), None, []
         for book, embedding in enumerate(self.codebooks):
             output, past = self.depthformer((inputs[book] + previous)[None, None], past)
+            logits = embedding.logits(output[0, 0])
+            check_finite(logits, f"logits of codebook {book}")
             code = draw(
-                embedding.logits(output[0, 0]),
+                logits,
                 temperature=temperature,
                 top_k=top_k,
                 generator=generator,

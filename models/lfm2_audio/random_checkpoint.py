@@ -59,7 +59,9 @@ def write_random_checkpoint(folder: Path, *, preset: Preset, seed: int) -> None:
     save_file(
         dict(_model_weights(config, generator)), folder / "model.safetensors", {"format": "pt"}
     )
-    detokenizer = backbone_config(detokenizer_config(preset), "audio_detokenizer/config.json")
+    detokenizer = backbone_config(
+        detokenizer_config(preset), "audio_detokenizer/config.json", windowed=True
+    )
     save_file(
         dict(_detokenizer_weights(DetokenizerNetwork(detokenizer), generator)),
         folder / "audio_detokenizer" / "model.safetensors",

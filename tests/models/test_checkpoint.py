@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,18 @@ from torch import Tensor
 from models.checkpoint import index_weights
 from models.errors import CheckpointError, NonFiniteError
 from models.lfm2_audio import Lfm2Audio, Mode
+from models.lfm2_audio.config import Lfm2AudioConfig
+from models.lfm2_audio.network import Network
 from models.lfm2_audio.random_checkpoint import write_random_checkpoint
 from models.mimi import MimiStreamDecoder
 from tests.models.golden import CHECKPOINT, tensors
 
 Json = dict[str, Any]
+LARGER = {
+    **dict.fromkeys(("hidden_size", "block_dim", "conv_dim", "conv_dim_out"), 1024),
+    "block_ff_dim": 4096,
+    "vocab_size": 65536,
+}
 
 
 @pytest.fixture
@@ -262,6 +271,55 @@ def test_weights_in_an_integer_type_are_refused(folder: Path) -> None:
     assert "type I8: expected BF16, F16, F32" in refusal(folder)
 
 
+def test_one_weight_of_another_kind_is_named(folder: Path) -> None:
+    for dtype, name in ((torch.int64, "I64"), (torch.bool, "BOOL"), (torch.complex64, "C64")):
+        edit_weights(
+            folder / "model.safetensors",
+            lambda weights, dtype=dtype: weights.update(  # type: ignore[misc]
+                {"depth_linear.bias": torch.zeros(512, dtype=dtype)}
+            ),
+        )
+        assert f"tensor depth_linear.bias is of type {name}" in refusal(folder)
+
+
+def test_a_detokenizer_without_a_window_that_can_be_is_named(folder: Path) -> None:
+    edit_json(
+        folder / "audio_detokenizer" / "config.json",
+        lambda config: config.update(sliding_window="x"),
+    )
+    assert "'sliding_window' is 'x'" in refusal(folder)
+
+
+def test_a_config_nested_without_end_is_named(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+    assert "not readable as JSON" in refusal(folder)
+
+
+def test_loading_costs_no_more_memory_than_the_weights(tmp_path: Path) -> None:
+    # Sizes at which the interpreter's own growth is small beside the weights: 260 MB.
+    write_random_checkpoint(tmp_path, preset="tiny", seed=1)
+    edit_json(tmp_path / "config.json", lambda config: config["lfm"].update(LARGER))
+    network = Network(Lfm2AudioConfig.read(tmp_path))
+    weights = {
+        name: torch.zeros(
+            part.shape, dtype=torch.bfloat16 if part.is_floating_point() else part.dtype
+        )
+        for name, part in network.state_dict().items()
+    }
+    save_file(weights, tmp_path / "model.safetensors")
+    size = (tmp_path / "model.safetensors").stat().st_size
+    assert size > 200e6
+    output = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load_probe", "voiced", str(tmp_path), "cpu"],
+        cwd=Path(__file__).parents[2],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    probe = json.loads(output)
+    assert (probe["peak"] - probe["before"]) / size <= 1.15
+
+
 def test_a_shard_outside_the_folder_is_refused(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder.parent / "model.safetensors")
     (folder / "model.safetensors.index.json").write_text(
@@ -304,6 +362,22 @@ EDITS: list[tuple[Callable[[Json], object], str]] = [
     (lambda c: c.update(encoder=[]), "expected an object, found list"),
     (lambda c: c["lfm"].pop("vocab_size"), "lacks the keys vocab_size"),
     (lambda c: c["lfm"].update(block_dim=63), "another spelling of it says 64"),
+    (lambda c: c["lfm"].update(rope_parameters={"rope_theta": 5.0}), "rope_parameters says 5.0"),
+    (lambda c: c["lfm"].update(full_attn_idxs=[0]), "name different layers"),
+    (lambda c: c["lfm"].update(layer_types=["sliding_attention"] * 6), "attends to everything"),
+    (lambda c: c["lfm"].update(layer_types=5), "expected a list"),
+    (lambda c: c["lfm"].update(layer_types=[[]] * 6), "layer type \\[\\]"),
+    (lambda c: c["lfm"].update(rope_parameters=5), "expected an object"),
+    (lambda c: c["lfm"].update(rope_theta="x"), "'rope_theta' is 'x': expected a number"),
+    (lambda c: c["lfm"].update(num_attention_heads=0), "expected a whole number above 0"),
+    (lambda c: c["lfm"].update(num_attention_heads=5), "expected each to be a multiple"),
+    (lambda c: c["lfm"].update(max_position_embeddings="a"), "expected a whole number"),
+    (lambda c: c["lfm"].update(conv_L_cache=1), "must be 2 or more"),
+    (lambda c: c["preprocessor"].update(sample_rate=8000), "only 16000 is supported"),
+    (lambda c: c["preprocessor"].update(n_fft=64), "expected each to be shorter"),
+    (lambda c: c["preprocessor"].update(window_size=-1), "expected each to be shorter"),
+    (lambda c: c["encoder"].update(att_context_size=5), "full context"),
+    (lambda c: (c.pop("lfm"), c.update(architectures=5)), "a model of type '5'"),
     (lambda c: c["lfm"].update(layer_types=["conv"]), "1 layer_types for 6 layers"),
     (lambda c: c["lfm"].update(layer_types=["mamba"] * 6), "layer type 'mamba'"),
     (lambda c: c["lfm"].update(block_use_swiglu=False), "'block_use_swiglu' must be True"),

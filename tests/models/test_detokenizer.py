@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from models.detokenizer import FRAME_SAMPLES, Detokenizer
-from models.errors import RangeError
+from models.errors import NonFiniteError, RangeError
 from tests.models.golden import CHECKPOINT
 
 
@@ -77,6 +77,35 @@ def test_codes_out_of_range_are_refused_and_leave_the_stream_as_it_was(
     rest = [stream.push(good[:, 1].tolist()), stream.flush()]
     whole = detokenizer.decode(good).numpy()
     np.testing.assert_allclose(np.concatenate([first, *rest]), whole, atol=1e-5, rtol=0)
+
+
+def test_an_interrupted_frame_leaves_no_trace(
+    detokenizer: Detokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = random_codes(12)
+    stream, streamed = detokenizer.decoder(), []
+    last = detokenizer.network.lfm.layers[-1]
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    for frame in codes.T:
+        with monkeypatch.context() as patch:
+            patch.setattr(last, "forward", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                stream.push(frame.tolist())
+        streamed.append(stream.push(frame.tolist()))
+    whole = detokenizer.decode(codes).numpy()
+    np.testing.assert_allclose(
+        np.concatenate([*streamed, stream.flush()]), whole, atol=1e-5, rtol=0
+    )
+
+
+def test_sound_that_is_not_finite_is_an_error() -> None:
+    detokenizer = Detokenizer.load(CHECKPOINT / "audio_detokenizer")
+    detokenizer.network.lin.bias.data.fill_(100.0)
+    with pytest.raises(NonFiniteError, match="sound of the detokenizer"):
+        detokenizer.decoder().push([0] * 8)
 
 
 @pytest.mark.parametrize("shape", [(7, 3), (8, 0), (8,)])

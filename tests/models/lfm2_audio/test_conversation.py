@@ -307,6 +307,7 @@ APPENDS: list[tuple[Callable[[Conversation], None], str]] = [
     (lambda c: c.append_tokens([-1]), "text token -1"),
     (lambda c: c.append_frames(torch.full((8, 1), 2049)), "audio codes from 2049 to 2049"),
     (lambda c: c.append_frames(torch.full((8, 1), -1)), "audio codes from -1"),
+    (lambda c: c.append_frames(torch.zeros((8, 1))), "codes of type torch.float32"),
     (lambda c: c.append_frames(torch.zeros((7, 1), dtype=torch.long)), "codes of shape \\(7, 1\\)"),
 ]
 
@@ -317,6 +318,66 @@ def test_numbers_out_of_range_are_refused_before_any_lookup(
 ) -> None:
     with pytest.raises(RangeError, match=message):
         append(model().conversation())
+
+
+def test_a_conversation_goes_on_after_an_error_as_if_it_had_not_been(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected, conversation = reply(asked(), 12), asked()
+    norm = model().network.lfm.embedding_norm
+    with monkeypatch.context() as patch:
+        patch.setattr(norm, "forward", lambda x: x * torch.nan)
+        for _ in range(2):
+            with pytest.raises(NonFiniteError):
+                reply(conversation, 12)
+    beginning = list(islice(conversation.generate(Mode.INTERLEAVED, max_steps=12), 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(norm, "forward", lambda x: x * torch.nan)
+        with pytest.raises(NonFiniteError):
+            reply(conversation, 12)
+    assert beginning + reply(conversation, 12) == expected
+
+
+def test_empty_appends_change_nothing() -> None:
+    straight, padded = asked(), asked()
+    padded.prefill()
+    padded.append_text("")
+    padded.append_frames(torch.zeros((8, 0), dtype=torch.long))
+    padded.prefill()
+    assert reply(padded, 12) == reply(straight, 12)
+    padded.append_text("")
+    padded.rollback(3)
+
+
+def test_of_two_iterators_over_one_reply_the_newest_goes_on() -> None:
+    expected, conversation = reply(asked(), 20), asked()
+    first = conversation.generate(Mode.INTERLEAVED, max_steps=20)
+    beginning = list(islice(first, 4))
+    second = conversation.generate(Mode.INTERLEAVED, max_steps=20)
+    beginning += islice(second, 4)
+    assert list(first) == []
+    assert beginning + list(second) == expected
+
+
+def test_codes_are_not_drawn_from_logits_that_are_not_finite() -> None:
+    weight = model().network.get_parameter("depth_embeddings.3.embedding.weight")
+    sound = weight.clone()
+    try:
+        weight.fill_(3e38)
+        with pytest.raises(NonFiniteError, match="logits of codebook"):
+            reply(asked(), 20)
+    finally:
+        weight.copy_(sound)
+
+
+def test_a_long_prefill_keeps_no_convolution_inputs_that_it_does_not_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("models.lfm2_audio.conversation.PREFILL_POSITIONS", 256)
+    conversation = model().conversation()
+    conversation.append_tokens([300] * 3000)
+    conversation.prefill()
+    assert all(held.shape[2] < 300 for held in conversation._cache._conv.values())
 
 
 def test_a_state_that_is_not_finite_is_an_error_that_names_it(

@@ -1,13 +1,18 @@
 """Whether somebody speaks: the silero voice detector, window by window."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.errors import CheckpointError, RangeError
+
+# onnxruntime 1.32 reports its use to its makers: it keeps a device id in the cache folder and looks up a host of theirs.
+# The variable is read when the library loads, so it stands before the import; disable_telemetry_events() does not help.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 RATE_HZ = 16_000
 WINDOW_SAMPLES = 512  # 32 ms; the published model takes no other size at 16 kHz.

@@ -16,7 +16,16 @@ from pathlib import Path
 from voiced.errors import CheckpointError, ModelError
 from voiced.manifest import find_damage, read_manifest
 from voiced.published import DEFAULT, PUBLISHED
-from voiced.weights import FoundModel, find_installed, folder_bytes, missing_files, models_folder
+from voiced.weights import (
+    DETOKENIZER_FILES,
+    MIMI_FILE,
+    FoundModel,
+    find_fetched_by_name,
+    find_installed,
+    folder_bytes,
+    missing_files,
+    models_folder,
+)
 
 # Above the weights, for torch, caches and sound: a cautious estimate.
 WORKING_BYTES = 10**9
@@ -192,7 +201,7 @@ def check_disk(folder: Path, *, num_bytes_needed: int) -> Check:
 
 def check_sound_files() -> Check:
     """Tell whether sound files can be read and written, and speech be found in them."""
-    for name in ("soundfile", "soxr", "onnxruntime", "silero_vad"):
+    for name in ("soundfile", "soxr", "models.vad", "silero_vad"):
         try:
             importlib.import_module(name)
         except (ImportError, OSError) as error:
@@ -236,11 +245,11 @@ def check_espeak(path: str | None) -> Check:
 
 
 def find_models_to_check() -> list[FoundModel]:
-    """Return the published models that are installed, complete or not."""
-    found = [(model, find_installed(model.repository)) for model in PUBLISHED]
+    """Return the models that are installed, complete or not: published ones and those fetched by name."""
+    published = {model.repository: find_installed(model.repository) for model in PUBLISHED}
     return [
-        FoundModel(folder, model.repository, is_stand_in=False)
-        for model, folder in found
+        FoundModel(folder, name, is_stand_in=False)
+        for name, folder in (published | find_fetched_by_name()).items()
         if folder is not None
     ]
 
@@ -252,7 +261,21 @@ def check_no_model() -> Check:
 
 
 def check_model(found: FoundModel) -> Iterator[Check]:
-    """Check a model folder: its files, their digests, and everything that loading checks; reads all of it twice."""
+    """Check a model folder: its files, their digests, and everything that loading checks; reads all of it twice.
+
+    Whatever goes wrong is a finding, so that one model does not keep the others from being checked.
+    """
+    try:
+        yield from _check_model(found)
+    except Exception as error:
+        says = (
+            f"{found.name} in {found.folder} cannot be checked ({type(error).__name__}: {error}); "
+            "see that its files can be read, or fetch it again with 'voiced pull'"
+        )
+        yield Check(State.WRONG, "model", says)
+
+
+def _check_model(found: FoundModel) -> Iterator[Check]:
     missing = missing_files(found.folder)
     if missing:
         mend = "fetch it again with 'voiced pull', or give a complete folder"
@@ -282,17 +305,21 @@ def _check_digests(found: FoundModel) -> Check:
         )
     damage = find_damage(found.folder, manifest)
     if damage:
-        mend = f"remove the folder and run 'voiced pull {manifest.repository}'"
+        mend = f"'voiced pull {manifest.repository}' fetches what differs"
         return Check(State.WRONG, "digests", f"{'; '.join(damage)}; {mend}")
     return Check(State.OK, "digests", f"all {len(manifest.files)} files are as the hub had them")
 
 
 def _check_loading(found: FoundModel) -> Check:
     from models.lfm2_audio import Lfm2Audio
+    from models.mimi import Mimi
 
     try:
         model = Lfm2Audio.load(found.folder)
         model.decoder()
+        # With a detokenizer nothing else reads Mimi, which only turns sound into codes then.
+        if all((found.folder / name).is_file() for name in (MIMI_FILE, *DETOKENIZER_FILES)):
+            Mimi.load(found.folder)
     except ModelError as error:
         return Check(State.WRONG, "weights", str(error))
     dtype = str(model.dtype).removeprefix("torch.")

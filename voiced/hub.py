@@ -9,10 +9,11 @@ there the folder is renamed to its place.
 
 import fcntl
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -136,7 +137,7 @@ def fetch(
     on_progress: OnProgress = lambda _name, _num_bytes: None,
     retry_pauses_s: Sequence[float] = RETRY_PAUSES_S,
 ) -> Path:
-    """Install a model and return its folder; what an earlier call fetched of the same revision is used.
+    """Install a model and return its folder; what is here of it, installed or from a call that was cut, is used.
 
     Args:
         model: from `describe`.
@@ -157,6 +158,7 @@ def fetch(
             for stale in partial.iterdir():
                 if stale.is_dir() and stale != folder:
                     shutil.rmtree(stale)
+            _take_installed(model, folder)
             _check_space(model, folder)
             digests = {
                 file.name: _fetch_file(model, file, folder, on_progress, retry_pauses_s)
@@ -185,6 +187,28 @@ def _only_one(partial: Path, repository: str) -> Iterator[None]:
                 f"another process is fetching {repository}; wait for it or end it"
             ) from None
         yield
+
+
+def _take_installed(model: RemoteModel, folder: Path) -> None:
+    """Link into `folder` what is installed and as the hub has it; reads all of it, some seconds a gigabyte."""
+    place = installed_folder(model.repository)
+    for file in model.files:
+        installed, path = place / file.name, folder / file.name
+        if path.exists() or not _is_sound(installed, file):
+            continue
+        path.parent.mkdir(exist_ok=True)
+        with suppress(OSError):  # A disk without links: it is fetched.
+            os.link(installed, path)
+
+
+def _is_sound(path: Path, file: RemoteFile) -> bool:
+    try:
+        if path.stat().st_size != file.size:
+            return False
+        sha256, git_id = _digests(path, file.size)
+    except OSError:
+        return False
+    return git_id == file.git_id if file.sha256 is None else sha256 == file.sha256
 
 
 def _check_space(model: RemoteModel, folder: Path) -> None:

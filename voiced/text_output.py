@@ -20,7 +20,7 @@ class TextOutput:
     is lost; `on_failure` is told once.
 
     Args:
-        path: the file, overwritten; None: standard output.
+        path: the file, overwritten by the first write; None: standard output.
         on_failure: called with the reason when the file cannot take more.
 
     Attributes:
@@ -34,12 +34,21 @@ class TextOutput:
         self._path = path
         self._on_failure = on_failure
         self._file: TextIO | None = None
+        self._has_begun = False
         self.failed = False
         if path is not None:
             try:
-                self._file = path.open("w", encoding="utf-8", errors="replace")
+                self._file = path.open("a", encoding="utf-8", errors="replace")
             except (OSError, ValueError) as error:
                 raise cannot_write(str(path), error) from error
+
+    def begin(self) -> None:
+        """Take away what an older file held; the first write does this by itself."""
+        if self._file is None or self._has_begun:
+            return
+        self._has_begun = True
+        if self._path is not None and self._path.is_file():  # Not a pipe or a device.
+            self._file.truncate(0)
 
     def write(self, text: str) -> None:
         """Write `text`.
@@ -54,6 +63,7 @@ class TextOutput:
             _print(text)
             return
         try:
+            self.begin()
             self._file.write(text)
             self._file.flush()
         except BrokenPipeError:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Of the seeds tried, the one whose model always has something to say: sound for every text, and replies that end.
 STAND_IN_SEED = 131
+MAX_SHOWN = 200  # Characters of a name or path in a message.
 DETOKENIZER_FILES = ("audio_detokenizer/config.json", "audio_detokenizer/model.safetensors")
 MIMI_FILE = "tokenizer-e351c8d8-checkpoint125.safetensors"
 
@@ -52,9 +53,25 @@ def find_model(name: str | None) -> FoundModel:
             published one that is, else the stand-in.
 
     Raises:
-        UsageError: there is no such model on this machine; the message says how to get it.
+        UsageError: there is no such model on this machine, or its folder may not be entered; the message says what to do.
         OutputError: the stand-in cannot be written.
     """
+    try:
+        return _find_model(name)
+    except OSError as error:
+        about = "a model" if name is None else f"model '{_shortened(name)}'"
+        where = "" if error.filename is None else f" in {_shortened(str(error.filename))}"
+        raise UsageError(
+            f"cannot look for {about}{where}: {(error.strerror or str(error)).lower()}; "
+            "give a folder that can be entered, or a name that 'voiced models' lists"
+        ) from error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def _find_model(name: str | None) -> FoundModel:
     if name is None:
         for model in PUBLISHED:
             folder = find_installed(model.repository)
@@ -70,7 +87,7 @@ def find_model(name: str | None) -> FoundModel:
             published.repository,
             is_stand_in=False,
         )
-    folder = Path(name).expanduser()
+    folder = _expand_user(name)
     if name and folder.is_dir():
         return FoundModel(folder, folder.resolve().name, is_stand_in=False)
     if is_repository_name(name):
@@ -79,6 +96,13 @@ def find_model(name: str | None) -> FoundModel:
         f"no model '{name}': it is no folder here, no hub name such as {DEFAULT.repository}, and no alias "
         f"({', '.join(model.alias for model in PUBLISHED)}, {STAND_IN}); 'voiced models' lists what is installed"
     )
+
+
+def _expand_user(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # There is no user of that name.
+        return Path(name)
 
 
 def is_repository_name(name: str) -> bool:
@@ -120,16 +144,48 @@ def installed_folder(repository: str) -> Path:
     return models_folder() / repository.replace("/", "--")
 
 
+def is_installed_folder(folder: Path) -> bool:
+    """Tell whether a folder of `installed_folder` is there.
+
+    Raises:
+        UsageError: that cannot be known, as the folder around it may not be entered.
+    """
+    try:
+        return folder.is_dir()
+    except OSError as error:
+        raise UsageError(
+            f"cannot look for {_shortened(str(folder))}: {(error.strerror or str(error)).lower()}; "
+            "see that the folder can be entered, or let XDG_DATA_HOME name another"
+        ) from error
+
+
 def find_installed(repository: str) -> Path | None:
-    """Return the folder of a repository that `voiced pull` installed or that lies in the hub's cache, else None."""
+    """Return the folder of a repository that `voiced pull` installed or that lies in the hub's cache, else None.
+
+    Raises:
+        UsageError: our own folder of models may not be entered.
+    """
     own = installed_folder(repository)
-    if own.is_dir():
+    if is_installed_folder(own):
         return own
     # Late: 0.2 s that a model in our own folder does not need.
     from huggingface_hub import try_to_load_from_cache
 
-    config = try_to_load_from_cache(repository, "config.json")
+    try:
+        config = try_to_load_from_cache(repository, "config.json")
+    except ValueError:  # No name that a repository can have.
+        return None
     return Path(config).parent if isinstance(config, str) else None
+
+
+def find_fetched_by_name() -> dict[str, Path]:
+    """Return the folders of the repositories that `voiced pull` installed and that are none of the published ones."""
+    published = {installed_folder(model.repository).name for model in PUBLISHED}
+    return {
+        path.name.replace("--", "/", 1): path
+        for path in sorted(models_folder().glob("*--*"))
+        if path.is_dir() and path.name not in published
+    }
 
 
 def missing_files(folder: Path) -> list[str]:

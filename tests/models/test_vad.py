@@ -1,5 +1,6 @@
 """The voice detector hears voices and nothing else."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,20 @@ def test_the_detector_needs_no_torch() -> None:
     code = "import sys, models.vad; models.vad.VoiceDetector(); sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_the_detector_reports_nothing_to_anybody(tmp_path: Path) -> None:
+    program = (
+        "import numpy as np; from models.vad import *; "
+        "detector = VoiceDetector(); detector.push(np.zeros(WINDOW_SAMPLES, np.float32))"
+    )
+    places = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+    subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        env=environment | places,
+        check=True,
+    )
+    # Where its telemetry is on, onnxruntime keeps a device id and a queue of events here.
+    assert not (tmp_path / "Microsoft").exists()

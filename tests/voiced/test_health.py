@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from voiced import health
 from voiced.health import Check, State
 from voiced.manifest import FileDigest, Manifest, digest_of
-from voiced.weights import FoundModel
+from voiced.weights import MIMI_FILE, FoundModel
 
 CHECKPOINT = Path(__file__).resolve().parents[1] / "data" / "golden" / "checkpoint"
 RELEASE = {"torch": "2.11.0+cpu", "torchaudio": "2.11.0", "torchvision": "0.26.0"}
@@ -162,3 +162,24 @@ def test_a_weight_that_is_not_a_number_is_named(model: FoundModel, file: str) ->
     check = finding(model, "weights")
     assert check.state is State.WRONG
     assert name in check.says
+
+
+def test_a_mimi_that_is_cut_short_is_wrong_beside_a_detokenizer(model: FoundModel) -> None:
+    path = model.folder / MIMI_FILE
+    path.write_bytes(path.read_bytes()[:-1000])
+    check = finding(model, "weights")
+    assert check.state is State.WRONG
+    assert MIMI_FILE in check.says
+
+
+def test_a_check_that_fails_is_a_finding(
+    model: FoundModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Path) -> int:
+        raise PermissionError(13, "Permission denied", "config.json")
+
+    monkeypatch.setattr(health, "folder_bytes", fail)
+    (check,) = health.check_model(model)
+    assert check.state is State.WRONG
+    assert "cannot be checked (PermissionError" in check.says
+    assert "'voiced pull'" in check.says

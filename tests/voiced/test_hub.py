@@ -297,6 +297,38 @@ def test_the_command_fetches_once_and_says_where(hub: FakeHub) -> None:
     assert hub.asked == []
 
 
+@pytest.mark.parametrize("content", [WEIGHTS[:-1000], b"\1" + WEIGHTS[1:], None])
+def test_the_command_fetches_again_what_is_damaged_and_nothing_else(
+    hub: FakeHub, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = pull()
+    (folder / "model.safetensors").unlink()
+    if content is not None:
+        (folder / "model.safetensors").write_bytes(content)
+    hub.asked.clear()
+    assert main(["pull"]) == 0
+    assert "is damaged: model.safetensors " in capsys.readouterr().err
+    assert hub.asked == [("model.safetensors", None)]
+    assert {name: (folder / name).read_bytes() for name in FILES} == FILES
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert set(manifest.files) == set(FILES)
+    assert find_damage(folder, manifest) == []
+    assert main(["pull"]) == 0
+    assert "installed already" in capsys.readouterr().out
+
+
+def test_the_command_writes_a_damaged_manifest_anew(hub: FakeHub) -> None:
+    folder = pull()
+    (folder / MANIFEST_FILE).write_text("{")
+    hub.asked.clear()
+    assert main(["pull"]) == 0
+    assert hub.asked == []
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert set(manifest.files) == set(FILES)
+
+
 def test_the_command_fetches_nothing_without_agreement(hub: FakeHub) -> None:
     result = run_command("lfm2.5-audio", hub=hub)
     assert result.returncode == 2

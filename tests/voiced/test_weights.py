@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.permissions import without_root
 from voiced.errors import OutputError, UsageError
 from voiced.weights import (
     FoundModel,
@@ -251,3 +252,46 @@ def test_number_formats_have_their_names() -> None:
     assert choose_dtype("bfloat16") == torch.bfloat16
     with pytest.raises(UsageError, match="expected auto, bfloat16"):
         choose_dtype("int8")
+
+
+@pytest.mark.parametrize("name", ["m" * 300, f"./{'m' * 300}"])
+def test_a_name_that_is_too_long_for_a_folder_is_no_model(name: str) -> None:
+    with pytest.raises(UsageError, match="file name too long; give a folder"):
+        find_model(name)
+
+
+@pytest.mark.parametrize("name", [f"someone/{'m' * 300}", "someone/a model"])
+def test_a_name_that_no_repository_can_have_is_not_installed(name: str) -> None:
+    with pytest.raises(UsageError, match="is not installed"):
+        find_model(name)
+
+
+def test_a_folder_below_one_that_may_not_be_entered_is_named(home: Path) -> None:
+    folder = home / "closed" / "model"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0)
+    try:
+        with (
+            without_root(),
+            pytest.raises(UsageError, match="closed/model: permission denied; give a folder"),
+        ):
+            find_model(str(folder))
+    finally:
+        folder.parent.chmod(0o700)
+
+
+def test_a_home_of_nobody_is_no_model() -> None:
+    with pytest.raises(UsageError, match="no model '~no-such-user/model'"):
+        find_model("~no-such-user/model")
+
+
+def test_a_folder_of_models_that_may_not_be_entered_is_named(home: Path) -> None:
+    (home / "data").mkdir(mode=0)
+    try:
+        with (
+            without_root(),
+            pytest.raises(UsageError, match="permission denied; see that the folder"),
+        ):
+            find_model(DEFAULT)
+    finally:
+        (home / "data").chmod(0o700)

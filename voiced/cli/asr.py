@@ -29,7 +29,7 @@ examples:
   voiced asr meeting.mp3
   voiced asr --format srt -o talk.srt talk.ogg
   voiced asr --format json *.wav > all.jsonl
-  arecord -f cd | voiced asr -
+  arecord -d 10 -f cd | voiced asr -     (standard input is read to its end first)
 
 Ctrl-C ends it and keeps what was transcribed until then.
 """
@@ -92,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
                     face.begin(name)
                     transcript = transcriber.transcribe(source, file=file, name=name)
                     num_failed += transcript.error is not None
+                    if transcript.error is None:
+                        output.begin()  # A recording without a word leaves an empty transcript, not an old one.
                 num_failed += output.failed
     return 1 if num_failed else 0
 

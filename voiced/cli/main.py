@@ -1,12 +1,14 @@
 """The entry point `voiced`: parses, runs one command, turns errors into one sentence and an exit code."""
 
 import argparse
+import errno
 import importlib
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Literal, TextIO
 
 from voiced import __version__
 from voiced.errors import UsageError, VoicedError
@@ -18,6 +20,8 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
 EXIT_PIPE = 141  # 128 + SIGPIPE: the reader of our output went away.
+# What printing fails with: a full disk, a failing device, a stream that is closed.
+OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -43,6 +47,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C, 141 the output's reader went away.
     """
+    _open_missing_streams()
+    code = EXIT_OK
+    try:
+        try:
+            code = _run_command(arguments)
+        finally:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _abandon_output()
+        return EXIT_PIPE
+    except OSError as error:
+        _abandon_output()
+        if code != EXIT_OK:  # The command has said what is wrong, this or something else.
+            return code
+        reason = (error.strerror or str(error)).lower()
+        if error.errno == errno.EBADF:
+            reason = "it is closed or not open for writing"
+        print(
+            f"voiced: cannot write to standard output: {reason}; send it elsewhere", file=sys.stderr
+        )
+        return EXIT_FAILED
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
+    """Run one command and tell its errors; those of standard output are passed on."""
     args = build_parser().parse_args(arguments)
     bound_kernel_caches()
     try:
@@ -55,11 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("voiced: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Nothing more can be written; closing standard output normally would raise once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PIPE
     except Exception as error:
+        if isinstance(error, BrokenPipeError) or _is_of_output(error):
+            raise
         if args.debug:
             traceback.print_exc()
         print(
@@ -68,6 +96,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return EXIT_FAILED
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Tell whether it came from printing: every other writer names its file, or raises an error of ours."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in OUTPUT_ERRORS
+
+
+def _abandon_output() -> None:
+    """Send what is left of standard output nowhere: closing it normally would raise once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _open_missing_streams() -> None:
+    """Put something in the place of standard streams that are closed, which Python has as None.
+
+    Reading standard input or writing standard output then fails as with any file that cannot be read or written
+    (EBADF); what is said on standard error is lost, and does not go to standard output as `print` would have it.
+    """
+    if sys.stdin is None:
+        sys.stdin = _open_nothing(os.O_WRONLY, "r")
+    if sys.stdout is None:
+        sys.stdout = _open_nothing(os.O_RDONLY, "w")
+    if sys.stderr is None:
+        sys.stderr = _open_nothing(os.O_WRONLY, "w")
+
+
+def _open_nothing(access: int, mode: Literal["r", "w"]) -> TextIO:
+    return open(os.open(os.devnull, access), mode, encoding="utf-8")
 
 
 def bound_kernel_caches() -> None:

@@ -55,19 +55,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows() -> list[_Row]:
-    from voiced.weights import find_installed, installed_folder, models_folder, stand_in_folder
+    from voiced.weights import find_fetched_by_name, find_installed, stand_in_folder
 
     rows = [
         _row(model.alias, model.repository, model.says, find_installed(model.repository))
         for model in PUBLISHED
     ]
-    known = {installed_folder(model.repository).name for model in PUBLISHED}
-    others = sorted(
-        path for path in models_folder().glob("*--*") if path.is_dir() and path.name not in known
-    )
-    rows += [
-        _row(None, path.name.replace("--", "/", 1), "fetched by name", path) for path in others
-    ]
+    others = find_fetched_by_name()
+    rows += [_row(None, name, "fetched by name", folder) for name, folder in others.items()]
     stand_in = stand_in_folder() if stand_in_folder().is_dir() else None
     rows.append(_row(STAND_IN, STAND_IN, "a stand-in that answers noise", stand_in))
     return rows

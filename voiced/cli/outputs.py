@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from voiced.errors import UsageError
+from voiced.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from audio.chunk import Samples
@@ -59,7 +59,7 @@ def check_sound_path(path: Path, inputs: list[Path]) -> None:
 
     Raises:
         UsageError: the name asks for another format, or is that of an input.
-        OutputError: a folder, in no folder, or no permission.
+        OutputError: a folder, in no folder, no permission, or a name that is too long.
     """
     from audio.writing import cannot_write
 
@@ -69,12 +69,21 @@ def check_sound_path(path: Path, inputs: list[Path]) -> None:
         )
     if any(_is_same_file(path, other) for other in inputs):
         raise UsageError(f"{path} is both input and output: expected another name for the output")
-    if path.is_dir():
-        raise cannot_write(str(path), IsADirectoryError(errno.EISDIR, "is a folder"))
-    if not path.parent.is_dir():
-        raise cannot_write(str(path), FileNotFoundError(errno.ENOENT, "no folder"))
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise cannot_write(str(path), PermissionError(errno.EACCES, "no permission"))
+    try:
+        there = _exists(path)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "no folder")
+        if not os.access(path if there else path.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, "no permission")
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OutputError(
+                f"cannot write {str(path)[:40]}…: the name has {len(str(path))} characters, more than the disk takes; "
+                "give a shorter one"
+            ) from error
+        raise cannot_write(str(path), error) from error
 
 
 def check_is_utf8(text: str, what: str) -> None:
@@ -89,6 +98,15 @@ def check_is_utf8(text: str, what: str) -> None:
         raise UsageError(
             f"{what} is not valid UTF-8 (character {error.start}): expected text in UTF-8; check the terminal's encoding"
         ) from error
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether there is something; unlike Path.exists, raise OSError on every Python where it cannot be known."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _is_same_file(path: Path, other: Path) -> bool:

@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiced.errors import UsageError
+from voiced.errors import CheckpointError, UsageError
 from voiced.published import DEFAULT, PUBLISHED, STAND_IN, find_published
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "pull",
         help="fetch a published model",
         description="Fetch a published model: into voiced's own folder, going on where an interrupted call stopped, "
-        "each file checked against the digest that the hub states.",
+        "each file checked against the digest that the hub states. Of a model that is installed, what has changed is "
+        "fetched again.",
         epilog="HF_ENDPOINT names another hub, HF_TOKEN holds a token for one that is not public, "
         "HF_HUB_OFFLINE=1 forbids the network.",
     )
@@ -45,17 +47,22 @@ def run(args: argparse.Namespace) -> int:
     """Fetch the model; return 0."""
     repository = _repository(args.model)
     from voiced.hub import describe
-    from voiced.manifest import read_manifest
-    from voiced.weights import installed_folder, missing_files
+    from voiced.weights import installed_folder, is_installed_folder
 
     folder = installed_folder(repository)
-    if not folder.is_dir():
+    is_installed = is_installed_folder(folder)
+    if not is_installed:
         _ask_to_agree(repository, agreed=args.yes)
     model = describe(repository)
-    installed = read_manifest(folder) if folder.is_dir() else None
-    if installed is not None and installed.revision == model.revision and not missing_files(folder):
-        print(f"{repository} is installed already, in its newest revision: {folder}")
+    damage = _find_damage(folder, model) if is_installed else None
+    if damage == []:
+        print(f"{repository} is installed already, whole and in its newest revision: {folder}")
         return 0
+    if damage:
+        print(
+            f"voiced: {repository} in {folder} is damaged: {'; '.join(damage)}; what differs is fetched again",
+            file=sys.stderr,
+        )
     try:
         _fetch_with_progress(model)
     except KeyboardInterrupt:
@@ -66,6 +73,22 @@ def run(args: argparse.Namespace) -> int:
         raise
     print(f"{repository} is installed: {folder}")
     return 0
+
+
+def _find_damage(folder: Path, model: "RemoteModel") -> list[str] | None:
+    """Return what is damaged in an installed model, one text a file; None if it is not of the newest revision."""
+    from voiced.manifest import MANIFEST_FILE, find_damage, read_manifest
+    from voiced.weights import missing_files
+
+    try:
+        manifest = read_manifest(folder)
+    except CheckpointError:
+        return [f"{MANIFEST_FILE} cannot be read"]
+    if manifest is None or manifest.revision != model.revision:
+        return None
+    damage = find_damage(folder, manifest)
+    unknown = [name for name in missing_files(folder) if name not in manifest.files]
+    return damage + [f"{name} is missing" for name in unknown]
 
 
 def _repository(name: str) -> str:

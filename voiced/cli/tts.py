@@ -114,7 +114,11 @@ def _read_file(file: str) -> str:
 
 
 def _read_bytes(stream: BinaryIO, name: str) -> bytes:
-    content = stream.read(MAX_TEXT_BYTES + 1)
+    try:
+        content = stream.read(MAX_TEXT_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot read {name}: {reason}; expected a text in UTF-8") from error
     if len(content) > MAX_TEXT_BYTES:
         raise UsageError(f"{name} has more than {MAX_TEXT_BYTES} bytes: speak it in several parts")
     return content

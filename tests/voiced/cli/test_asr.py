@@ -297,6 +297,18 @@ def test_a_terminal_shows_progress_and_errors_beside_it(
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_a_failure_leaves_an_older_transcript_as_it_was(
+    use: Use, recording: str, tmp_path: Path, capsys: Captured
+) -> None:
+    use()
+    old = tmp_path / "old.txt"
+    old.write_text("precious")
+    assert main(["asr", str(tmp_path / "nowhere.wav"), "-o", str(old)]) == 1
+    assert old.read_text() == "precious"
+    assert main(["asr", recording, "-o", str(old)]) == 0
+    assert "precious" not in old.read_text()
+
+
 # A process of its own, whose model answers as scripted.
 PROGRAM = """
 import sys, threading

@@ -80,6 +80,12 @@ def test_doctor_checks_every_installed_model(capsys: pytest.CaptureFixture[str])
     assert [row["state"] for row in findings if row["about"] == "weights"] == ["ok", "wrong"]
 
 
+def test_doctor_checks_a_model_that_was_fetched_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    (install("someone/else") / "tokenizer.json").unlink()
+    assert main(["doctor"]) == 1
+    assert "someone/else in" in capsys.readouterr().out
+
+
 def test_doctor_checks_the_folder_that_it_is_given(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -294,5 +294,5 @@ class Conversation:
         if self.num_positions + num_new > self.model.max_positions:
             raise RangeError(
                 f"{num_new} positions more on {self.num_positions}: a conversation holds at most "
-                f"{self.model.max_positions}; begin a new one or drop its oldest turns"
+                f"{self.model.max_positions}; shorten what is appended, or begin a new one"
             )

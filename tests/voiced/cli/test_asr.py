@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -295,6 +296,23 @@ def test_a_terminal_shows_progress_and_errors_beside_it(
     assert "of 10 s" in terminal.getvalue()
     assert "missing[b].wav does not exist" in terminal.getvalue()
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_named_pipe_is_a_recording_like_any_other(
+    use: Use, recording: str, tmp_path: Path, capsys: Captured
+) -> None:
+    use()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(Path(recording).read_bytes()))
+    writer.start()
+    assert main(["asr", "--format", "json", str(pipe)]) == 0
+    writer.join()
+    of_pipe = json.loads(capsys.readouterr().out)
+    use()
+    assert main(["asr", "--format", "json", recording]) == 0
+    of_file = json.loads(capsys.readouterr().out)
+    assert of_pipe["segments"] == of_file["segments"] != []
 
 
 def test_a_failure_leaves_an_older_transcript_as_it_was(

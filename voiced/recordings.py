@@ -156,6 +156,12 @@ class RecordingTranscriber:
             self._write(self._renderer.end(transcript))
         return transcript
 
+    def give_up(self, files: Iterable[str], error: VoicedError) -> None:
+        """Write for each of `files` that it was not transcribed, and why."""
+        for file in files:
+            self._write(self._renderer.begin(file))
+            self._write(self._renderer.end(Transcript(file, error=str(error))))
+
     def _transcribe(self, model: SpeechModel, reader: AudioReader, transcript: Transcript) -> None:
         finder = PieceFinder(self._detector())
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 from voiced.cli.common import add_model_options, load_model
-from voiced.errors import UsageError
+from voiced.errors import UsageError, VoicedError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -87,10 +87,15 @@ def run(args: argparse.Namespace) -> int:
                     write=output.write,
                     face=face,
                 )
-                for file in files:
+                for index, file in enumerate(files):
                     source, name = open_source(file)
                     face.begin(name)
-                    transcript = transcriber.transcribe(source, file=file, name=name)
+                    try:
+                        transcript = transcriber.transcribe(source, file=file, name=name)
+                    except VoicedError as error:
+                        if form is TranscriptFormat.JSON:  # Which promises an object for each.
+                            transcriber.give_up(files[index + 1 :], error)
+                        raise
                     num_failed += transcript.error is not None
                     if transcript.error is None:
                         output.begin()  # A recording without a word leaves an empty transcript, not an old one.

@@ -315,6 +315,15 @@ def test_a_named_pipe_is_a_recording_like_any_other(
     assert of_pipe["segments"] == of_file["segments"] != []
 
 
+def test_json_has_a_line_for_each_recording_also_without_a_model(
+    recording: str, capsys: Captured
+) -> None:
+    assert main(["asr", "--format", "json", "--model", "/nowhere", recording, "-", recording]) == 2
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == [recording, "-", recording]
+    assert all("no model '/nowhere'" in line["error"] for line in lines)
+
+
 def test_a_failure_leaves_an_older_transcript_as_it_was(
     use: Use, recording: str, tmp_path: Path, capsys: Captured
 ) -> None:

@@ -20,7 +20,7 @@ class FrameDecoder(Protocol):
         Costs the same for every frame, however many came before it.
 
         Args:
-            codes: 8 codes, one a codebook, each in 0 … 2047. The frame that ends the audio (2048) is not for a decoder.
+            codes: 8 codes, one a codebook, each below its size. The frame that ends the audio (2048) is not for a decoder.
 
         Returns:
             float32 in about [-1, 1], up to 1920 samples, contiguous with the sound of the last call; the caller's own.

@@ -17,9 +17,10 @@ from transformers import Lfm2Config
 
 from models.backbone import BackboneCache, backbone_config, build_backbone, forward
 from models.checkpoint import check_finite, index_weights, load_weights, read_json, require_folder
+from models.config import check_value
 from models.errors import CheckpointError, RangeError
 
-CODES_PER_BOOK = 2048
+CODEBOOK_SIZE = 2048  # Codes a codebook, where config.json does not say.
 NUM_CODEBOOKS = 8
 POSITIONS_PER_FRAME = 6
 HOP_SAMPLES = 320
@@ -46,14 +47,7 @@ class Detokenizer:
             NonFiniteError: a weight is NaN or infinite.
         """
         require_folder(folder)
-        path = folder / "config.json"
-        config = backbone_config(read_json(path), str(path), windowed=True)
-        output_size = WINDOW_SAMPLES + 2
-        if read_json(path).get("output_size", output_size) != output_size:
-            raise CheckpointError(
-                f"{path}: output_size must be {output_size}, one log magnitude and phase a frequency"
-            )
-        network = DetokenizerNetwork(config)
+        network = DetokenizerNetwork.read(folder)
         where = torch.device(device)
         load_weights(
             network,
@@ -67,9 +61,14 @@ class Detokenizer:
         network.analysis_window = network.analysis_window.to(where)
         return cls(network, where)
 
+    @property
+    def codebook_size(self) -> int:
+        """How many codes each codebook has."""
+        return self.network.emb.codebook_size
+
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
-        """Return the sound of a whole utterance, shape (1920 * frames,), from codes (8, frames), 0 to 2047.
+        """Return the sound of a whole utterance, shape (1920 * frames,), from codes (8, frames), each below `codebook_size`.
 
         Raises:
             RangeError: no frames, another number of codebooks, or a code out of range.
@@ -78,9 +77,9 @@ class Detokenizer:
             raise RangeError(
                 f"codes of shape {tuple(codes.shape)}: expected ({NUM_CODEBOOKS}, frames), 1 or more frames"
             )
-        if not 0 <= int(codes.min()) <= int(codes.max()) < CODES_PER_BOOK:
+        if not 0 <= int(codes.min()) <= int(codes.max()) < self.codebook_size:
             raise RangeError(
-                f"audio codes from {int(codes.min())} to {int(codes.max())}: expected 0 to {CODES_PER_BOOK - 1}"
+                f"audio codes from {int(codes.min())} to {int(codes.max())}: expected 0 to {self.codebook_size - 1}"
             )
         pieces = self.network.windowed(codes.to(self.device), self.network.cache())
         overlap = OverlapAdd(self.network.analysis_window)
@@ -96,6 +95,7 @@ class DetokenizerStream:
 
     def __init__(self, detokenizer: Detokenizer) -> None:
         self._network = detokenizer.network
+        self._codebook_size = detokenizer.codebook_size
         self._device = detokenizer.device
         self.reset()
 
@@ -109,14 +109,16 @@ class DetokenizerStream:
         """Return the sound that one frame completes: 1,920 samples at 24 kHz, 1,440 for the first frame.
 
         Args:
-            codes: eight numbers, 0 to 2047.
+            codes: eight numbers, each below the detokenizer's `codebook_size`.
 
         Raises:
             RangeError: another number of codes, or one out of range.
         """
-        if len(codes) != NUM_CODEBOOKS or not all(0 <= code < CODES_PER_BOOK for code in codes):
+        if len(codes) != NUM_CODEBOOKS or not all(
+            0 <= code < self._codebook_size for code in codes
+        ):
             raise RangeError(
-                f"audio frame {tuple(codes)}: expected {NUM_CODEBOOKS} codes of 0 to {CODES_PER_BOOK - 1}; "
+                f"audio frame {tuple(codes)}: expected {NUM_CODEBOOKS} codes of 0 to {self._codebook_size - 1}; "
                 "a frame that ends the sound has none"
             )
         frame = torch.tensor(codes, device=self._device)[:, None]
@@ -133,17 +135,41 @@ class DetokenizerStream:
 class DetokenizerNetwork(nn.Module):
     """The parts that hold weights, under the names of the published checkpoints; built on the meta device."""
 
-    def __init__(self, config: Lfm2Config) -> None:
+    def __init__(self, config: Lfm2Config, *, codebook_size: int = CODEBOOK_SIZE) -> None:
         super().__init__()
         self.config = config
         self.window = int(config.sliding_window or DEFAULT_WINDOW)
         self.lfm = build_backbone(config)
         del self.lfm.embed_tokens
         with torch.device("meta"):
-            self.emb = FusedEmbedding(config.hidden_size)
+            self.emb = FusedEmbedding(config.hidden_size, codebook_size)
             self.lin = nn.Linear(config.hidden_size, WINDOW_SAMPLES + 2)
         self.analysis_window = torch.hann_window(WINDOW_SAMPLES)
         self.eval()
+
+    @classmethod
+    def read(cls, folder: Path) -> "DetokenizerNetwork":
+        """Return the network that `folder/config.json` describes, without weights.
+
+        Raises:
+            CheckpointError: the file is missing, or asks for something that cannot be or is not supported.
+        """
+        path = folder / "config.json"
+        values = read_json(path)
+        codebook_size = check_value(
+            values.pop("codebook_size", CODEBOOK_SIZE), int, f"{path}: codebook_size"
+        )
+        if not 2 <= codebook_size <= CODEBOOK_SIZE:
+            raise CheckpointError(
+                f"{path}: codebook_size is {codebook_size}: expected 2 to {CODEBOOK_SIZE}"
+            )
+        config = backbone_config(values, str(path), windowed=True)
+        output_size = WINDOW_SAMPLES + 2
+        if values.get("output_size", output_size) != output_size:
+            raise CheckpointError(
+                f"{path}: output_size must be {output_size}, one log magnitude and phase a frequency"
+            )
+        return cls(config, codebook_size=codebook_size)
 
     def cache(self) -> BackboneCache:
         """Return an empty cache for one utterance."""
@@ -163,13 +189,14 @@ class DetokenizerNetwork(nn.Module):
 class FusedEmbedding(nn.Module):
     """One row for each code of each codebook; a frame is the mean of its codes' rows."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, codebook_size: int) -> None:
         super().__init__()
-        self.emb = nn.Embedding(NUM_CODEBOOKS * CODES_PER_BOOK, dim)
+        self.codebook_size = codebook_size
+        self.emb = nn.Embedding(NUM_CODEBOOKS * codebook_size, dim)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Return shape (frames, dim) from codes (8, frames)."""
-        offsets = torch.arange(NUM_CODEBOOKS, device=codes.device)[:, None] * CODES_PER_BOOK
+        offsets = torch.arange(NUM_CODEBOOKS, device=codes.device)[:, None] * self.codebook_size
         return self.emb(codes + offsets).mean(0)
 
 

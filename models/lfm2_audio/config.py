@@ -18,6 +18,7 @@ from models.lfm2_audio.depthformer import DepthformerConfig
 from models.mel import PreprocessorConfig
 
 MAX_CODEBOOKS = 32  # What Mimi has.
+MAX_CODEBOOK_SIZE = 2048  # What the published code fixes; a smaller model may give fewer.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,19 @@ class Lfm2AudioConfig:
     encoder: ConformerConfig
     lfm: Lfm2Config
     depthformer: DepthformerConfig
+    codebook_size: int = MAX_CODEBOOK_SIZE  # Codes a codebook; end-of-audio is the row behind them.
+    live_codebooks: int = (
+        0  # Only so many are drawn, the others hold code 0; 0, as no file says: all.
+    )
     semantic_codebook_factor: float = 100.0  # Training only, as the next three.
     codebook_weight: Literal["log", "linear"] = "log"
     text_loss_multiplier: float = 1.0
     audio_loss_multiplier: float = 1.0
+
+    @property
+    def num_live_codebooks(self) -> int:
+        """How many codebooks of a frame are drawn."""
+        return self.live_codebooks or self.codebooks
 
     @classmethod
     def read(cls, folder: Path) -> "Lfm2AudioConfig":
@@ -78,6 +88,21 @@ def _check(config: Lfm2AudioConfig, where: str) -> None:
     if not 1 <= config.codebooks <= MAX_CODEBOOKS:
         raise CheckpointError(
             f"{where}: codebooks is {config.codebooks}: expected 1 to {MAX_CODEBOOKS}"
+        )
+    if not 2 <= config.codebook_size <= MAX_CODEBOOK_SIZE:
+        raise CheckpointError(
+            f"{where}: codebook_size is {config.codebook_size}: expected 2 to {MAX_CODEBOOK_SIZE}"
+        )
+    if not 1 <= config.num_live_codebooks <= config.codebooks:
+        raise CheckpointError(
+            f"{where}: live_codebooks is {config.live_codebooks}: expected 1 to {config.codebooks}, "
+            "the number of codebooks"
+        )
+    depth = config.depthformer
+    if depth.dim % (2 * depth.num_heads) or depth.num_heads % depth.num_kv_heads:
+        raise CheckpointError(
+            f"{where}: depthformer: dim {depth.dim}, num_heads {depth.num_heads}, num_kv_heads {depth.num_kv_heads}: "
+            "expected dim to be a multiple of twice num_heads, and num_heads of num_kv_heads"
         )
     if config.preprocessor.features != config.encoder.feat_in:
         raise CheckpointError(

@@ -116,12 +116,12 @@ class Conversation:
         """Append audio frames of an earlier reply.
 
         Args:
-            codes: integers 0 to 2048, shape (codebooks, frames).
+            codes: integers, shape (codebooks, frames), as AudioFrame has them: 0 to codebook_size - 1, or 2048.
 
         Raises:
             RangeError: codes out of range or of another shape, or no room left.
         """
-        self._append(self._network.embed_frames(codes.to(self.model.device)))
+        self._append(self._embed_frames(codes.to(self.model.device)))
 
     @property
     def pending(self) -> Tensor:
@@ -228,9 +228,10 @@ class Conversation:
                 temperature=sampling.audio_temperature,
                 top_k=sampling.audio_top_k,
                 generator=generator.at(index),
-            ).tolist()
-            ended = codes[0] == END_OF_AUDIO
-            step = AudioFrame(index, (END_OF_AUDIO,) * len(codes) if ended else tuple(codes))
+            )
+            public = torch.where(codes == self._network.end_of_audio, END_OF_AUDIO, codes).tolist()
+            ended = public[0] == END_OF_AUDIO
+            step = AudioFrame(index, (END_OF_AUDIO,) * len(public) if ended else tuple(public))
         else:
             logits = self._network.text_logits(state)
             check_finite(logits, f"text logits of step {index}")
@@ -253,9 +254,18 @@ class Conversation:
     def _embed(self, step: TextToken | AudioFrame) -> Tensor:
         if isinstance(step, TextToken):
             return self._network.embed_tokens([step.token])
-        return self._network.embed_frames(
-            torch.tensor(step.codes, device=self.model.device)[:, None]
-        )
+        return self._embed_frames(torch.tensor(step.codes, device=self.model.device)[:, None])
+
+    def _embed_frames(self, codes: Tensor) -> Tensor:
+        """Return embeddings of frames whose codes are those of an AudioFrame."""
+        own = self._network.end_of_audio
+        if own != END_OF_AUDIO:
+            if bool((codes == own).any()):
+                raise RangeError(
+                    f"audio code {own}: expected 0 to {own - 1}, or {END_OF_AUDIO} for the end of the sound"
+                )
+            codes = torch.where(codes == END_OF_AUDIO, own, codes)
+        return self._network.embed_frames(codes)
 
     def _feed(self) -> Tensor:
         """Run the backbone over what is pending and return the last hidden state."""

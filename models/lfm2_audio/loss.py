@@ -24,7 +24,7 @@ class Targets:
         text_positions: where the supervised text tokens stand, (tokens,).
         text_tokens: their numbers, (tokens,).
         frame_positions: where the supervised audio frames stand, (frames,).
-        frame_codes: their codes, (frames, codebooks).
+        frame_codes: their codes, (frames, codebooks); where only the first codebooks are given, only they are learned.
     """
 
     text_positions: Tensor
@@ -72,7 +72,8 @@ def teacher_forced_losses(network: Network, hidden: Tensor, targets: Targets) ->
     by_code = functional.cross_entropy(
         audio_logits.flatten(0, 1), targets.frame_codes.flatten(), reduction="none"
     )
-    weights = codebook_weights(network.config, hidden.device)
+    num_books = targets.frame_codes.shape[1]
+    weights = codebook_weights(network.config, hidden.device)[:num_books]
     audio = by_code.unflatten(0, targets.frame_codes.shape) @ weights / weights.sum()
     of_text, of_audio = network.config.text_loss_multiplier, network.config.audio_loss_multiplier
     count = of_text * len(text) + of_audio * len(audio)

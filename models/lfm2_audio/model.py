@@ -108,11 +108,20 @@ class Lfm2Audio:
         with self._codec_lock:
             if self._codec is None:
                 detokenizer = self.folder / "audio_detokenizer"
-                has_own = detokenizer.is_dir()
-                self._codec = (Detokenizer if has_own else Mimi).load(
-                    detokenizer if has_own else self.folder, device=str(self.device)
-                )
+                if detokenizer.is_dir():
+                    self._codec = self._load_detokenizer(detokenizer)
+                else:
+                    self._codec = Mimi.load(self.folder, device=str(self.device))
             return self._codec.decoder()
+
+    def _load_detokenizer(self, folder: Path) -> Detokenizer:
+        detokenizer = Detokenizer.load(folder, device=str(self.device))
+        if detokenizer.codebook_size != self.config.codebook_size:
+            raise CheckpointError(
+                f"{folder / 'config.json'}: codebook_size is {detokenizer.codebook_size}, that of "
+                f"{self.folder / 'config.json'} is {self.config.codebook_size}: expected the same"
+            )
+        return detokenizer
 
     def log_mel(self, samples: NDArray[np.float32]) -> Tensor:
         """Return log-mel features of mono sound at `sample_rate_hz`, shape (features, 1 + samples // hop), float32.

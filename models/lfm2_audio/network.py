@@ -12,28 +12,31 @@ from models.conformer import Conformer
 from models.errors import RangeError
 from models.lfm2_audio.config import Lfm2AudioConfig
 from models.lfm2_audio.depthformer import CodeEmbedding, Depthformer
-from models.lfm2_audio.steps import END_OF_AUDIO
 from models.sampling import draw
-
-CODES_PER_BOOK = END_OF_AUDIO + 1
 
 
 class Network(nn.Module):
-    """Encoder, adapter, backbone, and both output sides. Built on the meta device; weights come from a checkpoint."""
+    """Encoder, adapter, backbone, and both output sides. Built on the meta device; weights come from a checkpoint.
+
+    Attributes:
+        end_of_audio: the code that means that no sound follows: the one behind the codes of a codebook.
+    """
 
     def __init__(self, config: Lfm2AudioConfig) -> None:
         super().__init__()
         self.config = config
         hidden = config.lfm.hidden_size
+        self.end_of_audio = config.codebook_size
+        num_rows = config.codebook_size + 1
         self.lfm = build_backbone(config.lfm)
         with torch.device("meta"):
             self.conformer = Conformer(config.encoder)
             self.audio_adapter = Adapter(config.encoder.d_model, hidden)
-            self.audio_embedding = FrameEmbedding(config.codebooks * CODES_PER_BOOK, hidden)
+            self.audio_embedding = FrameEmbedding(config.codebooks * num_rows, hidden)
             self.depth_linear = nn.Linear(hidden, config.depthformer.dim * config.codebooks)
             self.depthformer = Depthformer(config.depthformer)
             self.depth_embeddings = nn.ModuleList(
-                CodeEmbedding(CODES_PER_BOOK, config.depthformer.dim, tied=config.depthformer.tie)
+                CodeEmbedding(num_rows, config.depthformer.dim, tied=config.depthformer.tie)
                 for _ in range(config.codebooks)
             )
         self.eval()
@@ -76,7 +79,7 @@ class Network(nn.Module):
         )
 
     def embed_frames(self, frames: Tensor) -> Tensor:
-        """Return embeddings of audio frames, shape (frames, hidden), from codes (codebooks, frames).
+        """Return embeddings of audio frames, shape (frames, hidden), from codes (codebooks, frames), 0 to `end_of_audio`.
 
         Raises:
             RangeError: another number of codebooks, or a code beyond end-of-audio.
@@ -88,11 +91,11 @@ class Network(nn.Module):
             raise RangeError(
                 f"codes of shape {tuple(frames.shape)}: expected ({num_books}, frames)"
             )
-        if frames.numel() and not 0 <= int(frames.min()) <= int(frames.max()) < CODES_PER_BOOK:
+        if frames.numel() and not 0 <= int(frames.min()) <= int(frames.max()) <= self.end_of_audio:
             raise RangeError(
-                f"audio codes from {int(frames.min())} to {int(frames.max())}: expected 0 to {END_OF_AUDIO}"
+                f"audio codes from {int(frames.min())} to {int(frames.max())}: expected 0 to {self.end_of_audio}"
             )
-        offsets = torch.arange(num_books, device=frames.device)[:, None] * CODES_PER_BOOK
+        offsets = torch.arange(num_books, device=frames.device)[:, None] * (self.end_of_audio + 1)
         return self.audio_embedding(frames + offsets)
 
     def text_logits(self, hidden: Tensor) -> Tensor:
@@ -109,12 +112,15 @@ class Network(nn.Module):
     ) -> Tensor:
         """Return the codes of one frame, shape (codebooks,), from a last hidden state (hidden,).
 
+        Each is 0 to `end_of_audio`; codebooks that are not live hold 0 and cost nothing.
+
         Raises:
             NonFiniteError: the logits of a codebook are not finite.
         """
         inputs = self.depth_linear(hidden).unflatten(-1, (self.config.codebooks, -1))
         previous, past, codes = torch.zeros_like(inputs[0]), None, []
-        for book, embedding in enumerate(self.codebooks):
+        live = self.config.num_live_codebooks
+        for book, embedding in enumerate(self.codebooks[:live]):
             output, past = self.depthformer((inputs[book] + previous)[None, None], past)
             logits = embedding.logits(output[0, 0])
             check_finite(logits, f"logits of codebook {book}")
@@ -126,6 +132,7 @@ class Network(nn.Module):
             )
             codes.append(code)
             previous = embedding(code)[0]
+        codes.append(codes[0].new_zeros(self.config.codebooks - live))
         return torch.cat(codes)
 
     def frame_logits(self, hidden: Tensor, codes: Tensor) -> Tensor:
@@ -133,17 +140,17 @@ class Network(nn.Module):
 
         Args:
             hidden: the backbone state that each frame is drawn from, (frames, hidden).
-            codes: the frames' own codes, (frames, codebooks); each codebook sees the ones before it.
+            codes: the frames' own codes of the first codebooks, (frames, codebooks), at most as many as the model has;
+                each codebook sees the ones before it.
         """
         inputs = self.depth_linear(hidden).unflatten(-1, (self.config.codebooks, -1))
-        known = torch.stack(
-            [embedding(codes[:, book]) for book, embedding in enumerate(self.codebooks)], 1
-        )
+        num_books = codes.shape[1]
+        books = self.codebooks[:num_books]
+        known = torch.stack([embedding(codes[:, book]) for book, embedding in enumerate(books)], 1)
         shifted = torch.cat((torch.zeros_like(known[:, :1]), known[:, :-1]), 1)
-        output, _ = self.depthformer(inputs + shifted)
+        output, _ = self.depthformer(inputs[:, :num_books] + shifted)
         return torch.stack(
-            [embedding.logits(output[:, book]) for book, embedding in enumerate(self.codebooks)],
-            1,
+            [embedding.logits(output[:, book]) for book, embedding in enumerate(books)], 1
         )
 
 

@@ -8,23 +8,19 @@ from typing import Any, Literal
 
 import torch
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
-from models.backbone import backbone_config
 from models.detokenizer import WINDOW_SAMPLES, DetokenizerNetwork
 from models.lfm2_audio.config import Lfm2AudioConfig
 from models.lfm2_audio.loss import codebook_weights
-from models.lfm2_audio.network import CODES_PER_BOOK, Network
-from models.lfm2_audio.steps import END_OF_AUDIO
-from models.lfm2_audio.tokenizer import AUDIO_START, SPECIAL_TOKENS, TURN_END
+from models.lfm2_audio.network import Network
+from models.lfm2_audio.tokenizer import AUDIO_START, TURN_END, save_tokenizer, special_texts
 from models.mimi import DIMS_FILE, WEIGHTS_FILE, MimiDims, random_weights
 from models.mimi.dims import QuantizerDims, SeanetDims, TransformerDims
 
 Preset = Literal["tiny", "full"]
 
-NUM_RESERVED_TOKENS = 131  # Ids 0 to 130 are special in the published tokenizer.
-OTHER_SPECIAL_TOKENS = {"<|pad|>": 0, "<|endoftext|>": 2, "<|audio_end|>": 129}
 MERGES = (
     ("t", "h"),
     ("th", "e"),
@@ -51,26 +47,33 @@ def write_random_checkpoint(folder: Path, *, preset: Preset, seed: int) -> None:
         seed: of all weights; the same seed gives the same bytes on the same release of torch.
     """
     (folder / "audio_detokenizer").mkdir(parents=True, exist_ok=True)
-    generator = torch.Generator().manual_seed(seed)
     _write_json(folder / "config.json", model_config(preset))
     _write_json(folder / "audio_detokenizer" / "config.json", detokenizer_config(preset))
     _write_tokenizer(folder)
-    config = Lfm2AudioConfig.read(folder)
-    save_file(
-        dict(_model_weights(config, generator)), folder / "model.safetensors", {"format": "pt"}
-    )
-    detokenizer = backbone_config(
-        detokenizer_config(preset), "audio_detokenizer/config.json", windowed=True
-    )
-    save_file(
-        dict(_detokenizer_weights(DetokenizerNetwork(detokenizer), generator)),
-        folder / "audio_detokenizer" / "model.safetensors",
-        {"format": "pt"},
-    )
+    write_random_weights(folder, seed=seed)
     dims = TINY_MIMI if preset == "tiny" else MimiDims()
     if dims != MimiDims():
         (folder / DIMS_FILE).write_text(dims.to_json(), encoding="utf-8")
     save_file(random_weights(dims, seed), folder / WEIGHTS_FILE)
+
+
+def write_random_weights(folder: Path, *, seed: int) -> None:
+    """Write weights of the sizes that the two `config.json` of `folder` ask for, the model's and the detokenizer's.
+
+    Raises:
+        CheckpointError: a configuration is missing or cannot be.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    config = Lfm2AudioConfig.read(folder)
+    save_file(
+        dict(_model_weights(config, generator)), folder / "model.safetensors", {"format": "pt"}
+    )
+    detokenizer = folder / "audio_detokenizer"
+    save_file(
+        dict(_detokenizer_weights(DetokenizerNetwork.read(detokenizer), generator)),
+        detokenizer / "model.safetensors",
+        {"format": "pt"},
+    )
 
 
 def model_config(preset: Preset) -> dict[str, Any]:
@@ -213,14 +216,15 @@ def _model_weights(
             for token, gain in SWITCH_GAIN.items():
                 weight[token] *= gain
         if name == "depth_embeddings.0.embedding.weight":
-            weight[END_OF_AUDIO] *= END_OF_AUDIO_GAIN
+            weight[config.codebook_size] *= END_OF_AUDIO_GAIN
         yield name, weight
     # What the published files hold besides and inference does not read.
-    rows, hidden = config.codebooks * CODES_PER_BOOK, config.lfm.hidden_size
+    num_rows = config.codebook_size + 1
+    rows, hidden = config.codebooks * num_rows, config.lfm.hidden_size
     yield "audio_embedding.embedding_norm.weight", torch.ones(hidden, dtype=torch.bfloat16)
     yield "audio_embedding.to_logits.weight", torch.zeros(rows, hidden, dtype=torch.bfloat16)
     yield "audio_loss_weights", codebook_weights(config, torch.device("cpu"))
-    yield "codebook_offsets", torch.arange(config.codebooks) * CODES_PER_BOOK
+    yield "codebook_offsets", torch.arange(config.codebooks) * num_rows
 
 
 def _detokenizer_weights(
@@ -257,25 +261,13 @@ def draw_weight(name: str, like: Tensor, generator: torch.Generator) -> Tensor:
 
 def _write_tokenizer(folder: Path) -> None:
     """Write a byte-level tokenizer: the special tokens at their published numbers, the bytes, a few merges."""
-    special = {f"<|reserved_{token}|>": token for token in range(NUM_RESERVED_TOKENS)}
-    for text, token in (SPECIAL_TOKENS | OTHER_SPECIAL_TOKENS).items():
-        del special[f"<|reserved_{token}|>"]
-        special[text] = token
-    texts = sorted(special, key=lambda text: special[text])
+    texts = special_texts()
     texts += sorted(pre_tokenizers.ByteLevel.alphabet()) + ["".join(merge) for merge in MERGES]
     tokenizer = Tokenizer(
         models.BPE(vocab={text: token for token, text in enumerate(texts)}, merges=list(MERGES))
     )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(
-        [AddedToken(text, special=True, normalized=False) for text in texts[:NUM_RESERVED_TOKENS]]
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    _write_json(
-        folder / "tokenizer_config.json",
-        {"bos_token": "<|startoftext|>", "eos_token": "<|im_end|>", "pad_token": "<|pad|>"},
-    )
+    save_tokenizer(tokenizer, folder)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

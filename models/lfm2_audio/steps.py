@@ -7,9 +7,9 @@ from typing import Literal
 
 from models.lfm2_audio.tokenizer import AUDIO_START, TEXT_END
 
-END_OF_AUDIO = (
-    2048  # In the first codebook: no sound follows. One above the last code of a codebook.
-)
+# In the first codebook: no sound follows. One above the last code of a published codebook; the same sign for models with
+# smaller codebooks, which have it as another row (`Network.end_of_audio`).
+END_OF_AUDIO = 2048
 
 
 class Mode(Enum):
@@ -42,7 +42,7 @@ class AudioFrame:
 
     Attributes:
         index: which step of the reply this is, from 0.
-        codes: one for each codebook, 0 to 2047; all 2048 in a frame that ends the sound.
+        codes: one for each codebook, below its size; all 2048 in a frame that ends the sound.
     """
 
     index: int

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer, decoders
 
 from models.checkpoint import require_folder
 from models.errors import CheckpointError
@@ -19,6 +19,8 @@ SPECIAL_TOKENS = {
     "<|audio_start|>": AUDIO_START,
     "<|text_end|>": TEXT_END,
 }
+OTHER_SPECIAL_TOKENS = {"<|pad|>": 0, "<|endoftext|>": 2, "<|audio_end|>": 129}
+NUM_SPECIAL_TOKENS = 131  # Ids 0 to 130 are special in the published tokenizer.
 
 
 class TextTokenizer:
@@ -83,23 +85,72 @@ class TextTokenizer:
         self._tokenizer.encode_special_tokens = True
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
+    def find_spelled_words(self, text: str) -> list[str]:
+        """Return the words of `text`, as normalized, that take more than one token; each once, in order.
+
+        To a model whose vocabulary is made of whole words these are the ones that it does not know.
+        """
+        self._tokenizer.encode_special_tokens = True
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        words: dict[int | None, list[bytes]] = {}
+        for word, token in zip(encoding.word_ids, encoding.ids, strict=True):
+            words.setdefault(word, []).append(self.bytes_of(token))
+        spelled = [
+            b"".join(parts).decode(errors="replace") for parts in words.values() if len(parts) > 1
+        ]
+        return list(dict.fromkeys(map(str.strip, spelled)))
+
     def bytes_of(self, token: int) -> bytes:
         """Return the bytes that `token` stands for; none for a special or unassigned one."""
         return self._bytes.get(token, b"")
 
 
 class TextStream:
-    """Turns tokens into text as they come; a character whose bytes are not yet complete waits for them."""
+    """Turns the tokens of a reply into text as they come; a character whose bytes are not yet complete waits for them.
+
+    Spaces before the first word belong to the tokens and not to the text: they are left out.
+    """
 
     def __init__(self, tokenizer: TextTokenizer, tokens: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._has_begun = False  # Whether something other than a space was given out.
         for token in tokens:
             self.push(token)
 
     def push(self, token: int) -> str:
         """Return the text that `token` completes, often all it stands for, sometimes nothing."""
-        return self._decoder.decode(self._tokenizer.bytes_of(token))
+        text = self._decoder.decode(self._tokenizer.bytes_of(token))
+        if not self._has_begun:
+            text = text.lstrip(" ")
+            self._has_begun = bool(text)
+        return text
+
+
+def special_texts() -> list[str]:
+    """Return the special tokens by number, which are the first of every vocabulary; many have no use."""
+    texts = [f"<|reserved_{token}|>" for token in range(NUM_SPECIAL_TOKENS)]
+    for text, token in (SPECIAL_TOKENS | OTHER_SPECIAL_TOKENS).items():
+        texts[token] = text
+    return texts
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json` in the published layout.
+
+    Args:
+        tokenizer: whose vocabulary begins with `special_texts`; is given their marks and the byte-level decoder.
+        folder: the model's.
+    """
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(
+        [AddedToken(text, special=True, normalized=False) for text in special_texts()]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    names = {"bos_token": "<|startoftext|>", "eos_token": "<|im_end|>", "pad_token": "<|pad|>"}
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps(names, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def _byte_alphabet() -> dict[str, int]:

@@ -1,6 +1,6 @@
 # Every target but help sets up .venv/ first (scripts/setup.sh; nothing to do the second time). ARGS="…" is passed on.
 # Not only the files decide whether a target is due, so none is a file:
-.PHONY: help setup run test check bench fuzz soak bench-gpu
+.PHONY: help setup run test check bench fuzz soak bench-gpu setup-training train-mini eval-mini
 .DEFAULT_GOAL := help
 
 PYTHON_OF_VENV := .venv/bin/python
@@ -14,6 +14,8 @@ help:
 	@echo 'make bench-gpu  the same on a CUDA device'
 	@echo 'make fuzz       hostile input, for minutes         ARGS="…": options of pytest'
 	@echo 'make soak       an hour of transcription           ARGS="…": options of pytest'
+	@echo 'make train-mini train voiced-mini, for hours       ARGS="…": options of training.run'
+	@echo 'make eval-mini  the figures of voiced-mini         ARGS="…": options of training.evaluate'
 
 setup:
 	@scripts/setup.sh
@@ -42,3 +44,15 @@ fuzz: setup
 
 soak: setup
 	@$(PYTHON_OF_VENV) -m pytest -m soak $(ARGS) || [ $$? = 5 ]
+
+# Only these two need the extra "training"; with everything there this asks no network.
+setup-training: setup
+	@$(PYTHON_OF_VENV) -c 'import matplotlib, pocketsphinx' 2>/dev/null || \
+		PIP_USER=0 $(PYTHON_OF_VENV) -m pip --disable-pip-version-check install --quiet --no-compile \
+		-c constraints.txt --no-build-isolation --editable '.[dev,training]'
+
+train-mini: setup-training
+	@$(PYTHON_OF_VENV) -m training.run $(ARGS)
+
+eval-mini: setup-training
+	@$(PYTHON_OF_VENV) -m training.evaluate $(ARGS)

@@ -8,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -77,13 +78,20 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(
     assert {name.partition("/")[0] for name in names} == {*PACKAGES, info}
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert {str(path.relative_to(ROOT)) for path in sources(*PACKAGES)} <= names
+    weights = (path for path in (ROOT / "voiced" / "mini").rglob("*") if path.is_file())
+    assert {str(path.relative_to(ROOT)) for path in weights} <= names
     assert f"{info}/licenses/LICENSE" in names
     assert "voiced = voiced.cli.main:script" in entry_points
     assert "\nRequires-Python: <3.14,>=3.11\n" in metadata
     assert "\nLicense-Expression: Apache-2.0\n" in metadata
 
 
-@pytest.mark.parametrize("folder", ["tests", "benchmarks", *PACKAGES])
+def test_the_weights_that_ship_have_at_most_24_mb() -> None:
+    folder = ROOT / "voiced" / "mini"
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 24_000_000
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks", "training", *PACKAGES])
 def test_every_folder_of_python_files_is_a_package(folder: str) -> None:
     folders = {path.parent for path in sources(folder)}
     assert folders
@@ -96,7 +104,7 @@ def test_no_script_has_the_name_of_a_package() -> None:
     beside = [path for path in ROOT.glob("*.py") if path.name in names]
     below = [
         path
-        for path in sources("benchmarks", "docs", "examples", "scripts", "tests")
+        for path in sources("benchmarks", "docs", "examples", "scripts", "tests", "training")
         if path.name in names
     ]
     assert beside + below == []
@@ -120,7 +128,7 @@ def test_loggers_are_named_under_voiced() -> None:
 
 def test_every_pinned_requirement_is_in_the_constraints() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    required = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     names = {match[0].lower() for line in required if (match := re.match(r"[\w-]+", line))}
     lines = [
         line for line in (ROOT / "constraints.txt").read_text().splitlines() if line[:1] != "#"
@@ -160,7 +168,9 @@ def test_the_readme_shows_every_command(command: str) -> None:
     assert f"voiced {command}" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("target", ["setup", "run", "test", "check", "bench", "fuzz", "soak"])
+@pytest.mark.parametrize(
+    "target", [*"setup run test check bench fuzz soak train-mini eval-mini".split()]
+)
 def test_make_knows_every_target_and_help_names_it(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)

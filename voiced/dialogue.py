@@ -8,12 +8,16 @@ from audio.chunk import Samples
 from models.lfm2_audio import AudioFrame, EndOfTurn, Mode, Sampling, TextToken
 from protocols.events import HowEnded
 from voiced.seeds import derived_seed
-from voiced.speech_model import FRAME_SAMPLES, FRAMES_PER_S, SpeechModel
+from voiced.speech_model import (
+    FRAME_SAMPLES,
+    FRAMES_PER_S,
+    REPLY_SAMPLING,
+    AudioSampling,
+    SpeechModel,
+)
 
 # Source: speech-to-speech example of the model card of LiquidAI/LFM2-Audio-1.5B.
 SYSTEM_PROMPT = "Respond with interleaved text and audio."
-AUDIO_TEMPERATURE = 1.0
-AUDIO_TOP_K = 4
 
 TEXT_PER_AUDIO = 6 / 12  # Interleaved: 6 text tokens, then 12 audio frames.
 SPARE_STEPS = 16  # For text after the last sound.
@@ -52,19 +56,28 @@ ReplyPart = ReplyText | ReplySound | ReplyEnded
 class Dialogue:
     """Takes what the user says, turn by turn, and gives the model's replies as they are made."""
 
-    def __init__(self, model: SpeechModel, *, instructions: str = "", seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: SpeechModel,
+        *,
+        instructions: str = "",
+        seed: int = 0,
+        sampling: AudioSampling = REPLY_SAMPLING,
+    ) -> None:
         """Begin a conversation.
 
         Args:
             model: of whose conversations one is kept for all turns.
             instructions: follow the system prompt that the model was trained with.
             seed: of all replies; the same seed on the same turns gives the same replies on the same machine.
+            sampling: of the replies' sound.
 
         Raises:
             RangeError: the instructions are too long for the model.
         """
         self._model = model
         self._seed = seed
+        self._sampling = sampling
         self._num_turns = 0
         self._conversation = model.conversation()
         self._conversation.begin_turn("system")
@@ -98,8 +111,8 @@ class Dialogue:
 
     def _generate(self, max_reply_s: float) -> Iterator[ReplyPart]:
         sampling = Sampling(
-            audio_temperature=AUDIO_TEMPERATURE,
-            audio_top_k=AUDIO_TOP_K,
+            audio_temperature=self._sampling.temperature,
+            audio_top_k=self._sampling.top_k,
             seed=derived_seed(self._seed, self._num_turns),
         )
         self._num_turns += 1

@@ -8,14 +8,15 @@ import importlib.metadata
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from voiced.demonstration import MINI_FOLDER
 from voiced.errors import CheckpointError, ModelError
 from voiced.manifest import find_damage, read_manifest
-from voiced.published import DEFAULT, PUBLISHED
+from voiced.published import DEFAULT, MINI, PUBLISHED
 from voiced.weights import (
     DETOKENIZER_FILES,
     MIMI_FILE,
@@ -245,19 +246,27 @@ def check_espeak(path: str | None) -> Check:
 
 
 def find_models_to_check() -> list[FoundModel]:
-    """Return the models that are installed, complete or not: published ones and those fetched by name."""
+    """Return the models that are installed, complete or not: published ones, those fetched by name, and voiced-mini."""
     published = {model.repository: find_installed(model.repository) for model in PUBLISHED}
+    mini = {MINI: MINI_FOLDER if MINI_FOLDER.is_dir() else None}
     return [
         FoundModel(folder, name, is_stand_in=False)
-        for name, folder in (published | find_fetched_by_name()).items()
+        for name, folder in (published | find_fetched_by_name() | mini).items()
         if folder is not None
     ]
 
 
-def check_no_model() -> Check:
-    """What to say when no model is installed."""
-    says = f"none is installed: a random stand-in answers, with noise; 'voiced pull {DEFAULT.alias}' fetches one"
-    return Check(State.NOTE, "model", says)
+def check_full_model(found: Sequence[FoundModel]) -> Iterator[Check]:
+    """Tell what answers while no full model is installed."""
+    if any(model.name != MINI for model in found):
+        return
+    answers = (
+        "voiced-mini answers, of its small world"
+        if found
+        else "a random stand-in answers, with noise"
+    )
+    says = f"no full one is installed: {answers}; 'voiced pull {DEFAULT.alias}' fetches one"
+    yield Check(State.NOTE, "model", says)
 
 
 def check_model(found: FoundModel) -> Iterator[Check]:
@@ -300,9 +309,12 @@ def _check_digests(found: FoundModel) -> Check:
     except CheckpointError as error:
         return Check(State.WRONG, "digests", str(error))
     if manifest is None:
-        return Check(
-            State.OK, "digests", "none to compare with: the folder was not made by 'voiced pull'"
+        whose = (
+            "it comes with voiced"
+            if found.folder == MINI_FOLDER
+            else "the folder was not made by 'voiced pull'"
         )
+        return Check(State.OK, "digests", f"none to compare with: {whose}")
     damage = find_damage(found.folder, manifest)
     if damage:
         mend = f"'voiced pull {manifest.repository}' fetches what differs"

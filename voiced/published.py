@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 STAND_IN = "random"
+MINI = "voiced-mini"  # The demonstration model; comes with voiced.
 
 
 @dataclass(frozen=True, slots=True)

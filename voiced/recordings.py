@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from audio.chunk import AudioChunk
 from audio.reading import AudioReader, open_audio
 from voiced.errors import AudioError, NonFiniteError, RangeError, VoicedError
-from voiced.segments import RATE_HZ, WINDOW_SAMPLES, Piece, Segmenter
+from voiced.segments import RATE_HZ, WINDOW_SAMPLES, Limits, Piece, Segmenter
 from voiced.speech_model import SpeechModel
 from voiced.transcription import Ending, transcribe_piece
 from voiced.transcripts import Renderer, Segment, Transcript
@@ -50,9 +50,9 @@ class PieceFinder:
         num_pieces: yielded so far.
     """
 
-    def __init__(self, detector: VoiceDetector) -> None:
+    def __init__(self, detector: VoiceDetector, limits: Limits) -> None:
         self._detector = detector
-        self._segmenter = Segmenter()
+        self._segmenter = Segmenter(limits)
         self.num_samples = 0
         self.num_pieces = 0
 
@@ -102,6 +102,7 @@ class RecordingTranscriber:
         renderer: turns transcripts into text.
         write: takes the text as it comes.
         face: shows progress, notes and errors.
+        limits: returns how long pieces for this model become; called after `model`.
     """
 
     def __init__(
@@ -112,12 +113,14 @@ class RecordingTranscriber:
         renderer: Renderer,
         write: Callable[[str], None],
         face: Face,
+        limits: Callable[[], Limits] = Limits,
     ) -> None:
         self._model = model
         self._detector = detector
         self._renderer = renderer
         self._write = write
         self._face = face
+        self._limits = limits
 
     def transcribe(self, source: Path | BinaryIO, *, file: str, name: str) -> Transcript:
         """Return the transcript of a recording; all of it has been written, also when this raises.
@@ -163,7 +166,7 @@ class RecordingTranscriber:
             self._write(self._renderer.end(Transcript(file, error=str(error))))
 
     def _transcribe(self, model: SpeechModel, reader: AudioReader, transcript: Transcript) -> None:
-        finder = PieceFinder(self._detector())
+        finder = PieceFinder(self._detector(), self._limits())
         try:
             for piece in finder.pieces(reader, reader.name):
                 self._transcribe_piece(model, piece, transcript, reader.name)

@@ -38,6 +38,43 @@ TARGET_WINDOWS = 625  # 20 s: from here on the shortest pause suffices.
 FIRST_PAUSE_WINDOWS = 47  # 1.5 s end a piece that has just begun,
 LAST_PAUSE_WINDOWS = 7  # 0.22 s one of the target's length, in between in proportion.
 PADDING_WINDOWS = 9  # 0.29 s of silence are left around what is kept, where there is some.
+SENTENCE_PAUSE_WINDOWS = (
+    11  # 0.35 s: longer than the gaps between words, no longer than those between sentences.
+)
+
+# How long the longest piece may be: a cut where nobody pauses needs some room on both sides.
+LEAST_LONGEST_S, MOST_LONGEST_S = 3, 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long pieces become, in windows; without arguments, as suits the published models.
+
+    Attributes:
+        longest: a piece is cut at the latest at this length.
+        target: from this length on `last_pause` ends a piece.
+        first_pause: ends a piece that has just begun.
+        last_pause: ends one of the target's length, in between in proportion.
+    """
+
+    longest: int = MAX_WINDOWS
+    target: int = TARGET_WINDOWS
+    first_pause: int = FIRST_PAUSE_WINDOWS
+    last_pause: int = LAST_PAUSE_WINDOWS
+
+    @classmethod
+    def of_sentences(cls, longest_s: float) -> "Limits":
+        """Return limits for a model that was trained on single sentences, the longest of `longest_s`, 3 to 30 s.
+
+        The pause after a sentence ends a piece, however short it is.
+        """
+        longest = int(longest_s * RATE_HZ / WINDOW_SAMPLES)
+        return cls(longest=longest, target=longest * 5 // 12, first_pause=SENTENCE_PAUSE_WINDOWS)
+
+    def pause(self, num_windows: int) -> int:
+        """Return how long a pause must be to end a piece that is `num_windows` long."""
+        progress = min(1.0, num_windows / self.target)
+        return round(self.first_pause + progress * (self.last_pause - self.first_pause))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,16 +110,20 @@ class _Window:
 class Segmenter:
     """Takes a recording window by window and returns the pieces that become final.
 
-    Holds at most MAX_WINDOWS windows, 2 MB.
+    Holds at most as many windows as the longest piece has, 2 MB.
+
+    Args:
+        limits: how long pieces become.
 
     Attributes:
         heard_voice: whether the detector has heard a voice so far.
         num_skipped: samples left out so far although they were not silent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits()) -> None:
         self.heard_voice = False
         self.num_skipped = 0
+        self._limits = limits
         self._windows: list[_Window] = []  # Contiguous; neither in a piece nor dropped yet.
         self._start = 0  # Index in the recording of the first sample in `_windows`.
         self._voice_goes_on = False
@@ -140,9 +181,9 @@ class Segmenter:
     def _cut(self) -> Iterator[Piece]:
         while (last := self._last_kept()) is not None:
             num_pause = len(self._windows) - 1 - last
-            if num_pause >= _pause_windows(last + 1):
+            if num_pause >= self._limits.pause(last + 1):
                 yield self._take(last + 1 + num_pause // 2)
-            elif len(self._windows) >= MAX_WINDOWS:
+            elif len(self._windows) >= self._limits.longest:
                 yield self._take(self._quietest_place())
             else:
                 return
@@ -194,9 +235,3 @@ class Segmenter:
     def _last_kept(self) -> int | None:
         indices = range(len(self._windows) - 1, -1, -1)
         return next((i for i in indices if self._windows[i].is_kept), None)
-
-
-def _pause_windows(num_windows: int) -> int:
-    """Return how long a pause must be to end a piece that is `num_windows` long."""
-    progress = min(1.0, num_windows / TARGET_WINDOWS)
-    return round(FIRST_PAUSE_WINDOWS + progress * (LAST_PAUSE_WINDOWS - FIRST_PAUSE_WINDOWS))

@@ -10,13 +10,16 @@ from models.errors import ModelError
 from models.lfm2_audio import AudioFrame, EndOfTurn, Mode, Sampling
 from voiced.errors import UsageError
 from voiced.seeds import derived_seed
-from voiced.sentences import is_speakable, pieces
-from voiced.speech_model import FRAMES_PER_S, SOUND_RATE_HZ, SpeechModel
+from voiced.sentences import MAX_CHARS, MIN_CHARS, is_speakable, pieces
+from voiced.speech_model import (
+    FRAMES_PER_S,
+    SOUND_RATE_HZ,
+    SPEECH_SAMPLING,
+    AudioSampling,
+    SpeechModel,
+)
 from voiced.voices import DEFAULT_VOICE, voice_prompt
 
-# Source: text-to-speech example of the model card of LiquidAI/LFM2-Audio-1.5B.
-AUDIO_TEMPERATURE = 0.8
-AUDIO_TOP_K = 64
 PAUSE_S = 0.2  # Of silence between two pieces.
 
 # The longest that a piece may last. A speaker needs about 0.065 s for a letter of English; a digit, a symbol or a
@@ -31,6 +34,9 @@ def speak(
     *,
     voice: str = DEFAULT_VOICE,
     seed: int = 0,
+    sampling: AudioSampling = SPEECH_SAMPLING,
+    max_piece_chars: int = MAX_CHARS,
+    min_piece_chars: int = MIN_CHARS,
     warn: Callable[[str], None],
 ) -> Iterator[Samples]:
     """Return the sound of `text`, mono float32 at 24 kHz, each part yielded as soon as the model has made it.
@@ -40,6 +46,9 @@ def speak(
         text: of any length; cut at sentences, with a short silence between the pieces.
         voice: a name in `VOICES`.
         seed: the same seed gives the same sound on the same machine; another seed, another reading.
+        sampling: of the sound.
+        max_piece_chars: a longer sentence is cut.
+        min_piece_chars: a shorter sentence is spoken together with the next.
         warn: called with a sentence when a piece gave no sound or was cut off.
 
     Raises:
@@ -47,12 +56,13 @@ def speak(
         ModelError: at the end, when there was no sound at all.
     """
     prompt = voice_prompt(voice)
-    to_speak = [piece for piece in pieces(text) if is_speakable(piece)]
+    cut = pieces(text, max_chars=max_piece_chars, min_chars=min_piece_chars)
+    to_speak = [piece for piece in cut if is_speakable(piece)]
     if not to_speak:
         raise UsageError(
             f"nothing to speak in {shortened(text)!r}: expected text with at least one letter or digit"
         )
-    return _speak(model, to_speak, prompt, seed, warn)
+    return _speak(model, to_speak, prompt, seed, sampling, warn)
 
 
 def max_steps(piece: str) -> int:
@@ -70,12 +80,23 @@ def shortened(text: str, max_chars: int = 40) -> str:
 
 
 def _speak(
-    model: SpeechModel, to_speak: list[str], prompt: str, seed: int, warn: Callable[[str], None]
+    model: SpeechModel,
+    to_speak: list[str],
+    prompt: str,
+    seed: int,
+    sampling: AudioSampling,
+    warn: Callable[[str], None],
 ) -> Iterator[Samples]:
     num_samples = 0
     for index, piece in enumerate(to_speak):
         num_before = num_samples
-        for sound in _speak_piece(model, piece, prompt, derived_seed(seed, index), warn):
+        drawn = Sampling(
+            audio_temperature=sampling.temperature,
+            audio_top_k=sampling.top_k,
+            seed=derived_seed(seed, index),
+        )
+        remedy = "say it in other words" if sampling.is_greedy else "try another --seed"
+        for sound in _speak_piece(model, piece, prompt, drawn, remedy, warn):
             if num_samples == num_before > 0:
                 yield np.zeros(round(PAUSE_S * SOUND_RATE_HZ), np.float32)
             num_samples += len(sound)
@@ -92,8 +113,14 @@ def _speak(
 
 
 def _speak_piece(
-    model: SpeechModel, piece: str, prompt: str, seed: int, warn: Callable[[str], None]
+    model: SpeechModel,
+    piece: str,
+    prompt: str,
+    sampling: Sampling,
+    remedy: str,
+    warn: Callable[[str], None],
 ) -> Iterator[Samples]:
+    """Yield the sound of a piece; `remedy` is what to do where the model does not find its end."""
     conversation = model.conversation()
     conversation.begin_turn("system")
     conversation.append_text(prompt)
@@ -102,7 +129,6 @@ def _speak_piece(
     conversation.append_text(piece)
     conversation.end_turn()
     conversation.begin_turn("assistant")
-    sampling = Sampling(audio_temperature=AUDIO_TEMPERATURE, audio_top_k=AUDIO_TOP_K, seed=seed)
     decoder = model.decoder()
     for step in conversation.generate(
         Mode.SEQUENTIAL, max_steps=max_steps(piece), sampling=sampling
@@ -112,7 +138,7 @@ def _speak_piece(
         elif isinstance(step, EndOfTurn):
             if step.reason != "end":
                 warn(
-                    f"the model did not find the end of {shortened(piece)!r} ({step.reason}); try another --seed"
+                    f"the model did not find the end of {shortened(piece)!r} ({step.reason}); {remedy}"
                 )
             sound = decoder.flush()
         else:

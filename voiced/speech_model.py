@@ -1,6 +1,7 @@
 """What a command needs of a speech model, whichever it is."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from audio.chunk import Samples
@@ -13,6 +14,25 @@ SOUND_RATE_HZ = 24_000  # Of what a decoder returns.
 FRAME_SAMPLES = 1920  # At that rate, 80 ms.
 FRAMES_PER_S = SOUND_RATE_HZ / FRAME_SAMPLES
 HEARING_RATE_HZ = 16_000  # Of what a conversation is given to hear.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioSampling:
+    """How each code of a frame is drawn: from the `top_k` likeliest; with temperature 0, the likeliest."""
+
+    temperature: float
+    top_k: int
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether nothing is left to chance, so that every seed gives the same."""
+        return self.temperature == 0 or self.top_k == 1
+
+
+# As the published models' card has them. Source: examples of the model card of LiquidAI/LFM2-Audio-1.5B, speech to speech
+# and text to speech.
+REPLY_SAMPLING = AudioSampling(temperature=1.0, top_k=4)
+SPEECH_SAMPLING = AudioSampling(temperature=0.8, top_k=64)
 
 
 class SpeechConversation(Protocol):

@@ -1,4 +1,4 @@
-"""Which model folder a command uses: one that the user names, one that is installed, or a random stand-in.
+"""Which model folder a command uses: one that the user names, one that is installed, or the one that comes with voiced.
 
 Nothing here uses the network; fetching is `voiced/hub.py`'s.
 """
@@ -17,8 +17,9 @@ import platformdirs
 
 import models
 from voiced import __version__
+from voiced.demonstration import FULL_MODEL, MINI_FOLDER, WORLD, read_demonstration
 from voiced.errors import OutputError, UsageError
-from voiced.published import DEFAULT, PUBLISHED, STAND_IN, Published, find_published
+from voiced.published import DEFAULT, MINI, PUBLISHED, STAND_IN, Published, find_published
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,7 @@ class FoundModel:
 
     Attributes:
         folder: holds config.json and the weights.
-        name: the repository's name, the folder's, or "random".
+        name: the repository's name, the folder's, "voiced-mini" or "random".
         is_stand_in: it has random weights and answers noise.
     """
 
@@ -45,19 +46,20 @@ class FoundModel:
     is_stand_in: bool
 
 
-def find_model(name: str | None) -> FoundModel:
+def find_model(name: str | None, *, mini: Path = MINI_FOLDER) -> FoundModel:
     """Return the model that `name` stands for; makes the random stand-in when that is it.
 
     Args:
-        name: a folder, a hub name, an alias, "random"; None: the default model if it is installed, else another
-            published one that is, else the stand-in.
+        name: a folder, a hub name, an alias, "voiced-mini", "random"; None: the default model if it is installed, else
+            another published one that is, else voiced-mini, and without its weights the stand-in.
+        mini: the folder of voiced-mini.
 
     Raises:
         UsageError: there is no such model on this machine, or its folder may not be entered; the message says what to do.
         OutputError: the stand-in cannot be written.
     """
     try:
-        return _find_model(name)
+        return _find_model(name, mini)
     except OSError as error:
         about = "a model" if name is None else f"model '{_shortened(name)}'"
         where = "" if error.filename is None else f" in {_shortened(str(error.filename))}"
@@ -71,13 +73,17 @@ def _shortened(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
-def _find_model(name: str | None) -> FoundModel:
+def _find_model(name: str | None, mini: Path) -> FoundModel:
     if name is None:
         for model in PUBLISHED:
             folder = find_installed(model.repository)
             if folder is not None and not missing_files(folder):
                 return FoundModel(folder, model.repository, is_stand_in=False)
+        if not missing_files(mini):
+            return FoundModel(mini, MINI, is_stand_in=False)
         return FoundModel(_make_stand_in(), STAND_IN, is_stand_in=True)
+    if name == MINI:
+        return FoundModel(_require_mini(mini), MINI, is_stand_in=False)
     if name == STAND_IN:
         return FoundModel(_make_stand_in(), STAND_IN, is_stand_in=True)
     published = find_published(name)
@@ -94,8 +100,17 @@ def _find_model(name: str | None) -> FoundModel:
         return FoundModel(_require_installed(name, None), name, is_stand_in=False)
     raise UsageError(
         f"no model '{name}': it is no folder here, no hub name such as {DEFAULT.repository}, and no alias "
-        f"({', '.join(model.alias for model in PUBLISHED)}, {STAND_IN}); 'voiced models' lists what is installed"
+        f"({', '.join(model.alias for model in PUBLISHED)}, {MINI}, {STAND_IN}); 'voiced models' lists what is installed"
     )
+
+
+def _require_mini(folder: Path) -> Path:
+    missing = missing_files(folder)
+    if missing:
+        raise UsageError(
+            f"model {MINI} in {folder} is incomplete, it lacks {', '.join(missing)}; it comes with voiced: install voiced again"
+        )
+    return folder
 
 
 def _expand_user(name: str) -> Path:
@@ -251,12 +266,23 @@ def _make_stand_in() -> Path:
     return folder
 
 
-def announce_stand_in(found: FoundModel) -> None:
-    """Say on standard error that the model is the stand-in, if it is, and how to get another."""
+def announce(found: FoundModel) -> None:
+    """Say on standard error what the model is, in one line, if it is no full one, and how to get that.
+
+    Raises:
+        CheckpointError: its demonstration.json is damaged.
+    """
+    demonstration = read_demonstration(found.folder)
+    if demonstration is not None:
+        print(
+            f"voiced: {demonstration.name} answers, the demonstration model: it hears and speaks the English of a small "
+            f"world, a home assistant's ({WORLD}); fetch the full one, {FULL_MODEL}",
+            file=sys.stderr,
+        )
     if found.is_stand_in:
         print(
             "voiced: the model is a random stand-in: it has learned nothing, and its words and sounds are noise; "
-            f"fetch {DEFAULT.repository} (3.3 GB) with 'voiced pull', or give a folder with --model",
+            f"fetch {FULL_MODEL}, or give a folder with --model",
             file=sys.stderr,
         )
 

@@ -7,8 +7,6 @@ from models.errors import RangeError
 from models.lfm2_audio import Mode
 from tests.fakes import FakeConversation, FakeModel, ScriptStep, end_of_audio, frame
 from voiced.dialogue import (
-    AUDIO_TEMPERATURE,
-    AUDIO_TOP_K,
     SYSTEM_PROMPT,
     Dialogue,
     ReplyEnded,
@@ -46,9 +44,7 @@ def test_replies_are_sampled_as_the_model_card_says_with_a_seed_a_turn() -> None
     assert [mode for mode, _, _ in calls] == [Mode.INTERLEAVED] * 2
     samplings = [sampling for _, _, sampling in calls if sampling]
     assert [s.seed for s in samplings] == [5, derived_seed(5, 1)]
-    assert {(s.audio_temperature, s.audio_top_k) for s in samplings} == {
-        (AUDIO_TEMPERATURE, AUDIO_TOP_K)
-    }
+    assert {(s.audio_temperature, s.audio_top_k) for s in samplings} == {(1.0, 4)}
     assert all(steps >= 8 * 12.5 * 1.5 for _, steps, _ in calls)
 
 

@@ -13,6 +13,7 @@ from voiced.segments import (
     RATE_HZ,
     VOICE_BEGINS,
     WINDOW_SAMPLES,
+    Limits,
     Piece,
     Segmenter,
 )
@@ -32,9 +33,12 @@ def recording(
 
 
 def cut(
-    samples: NDArray[np.float32], probabilities: list[float], window: int = WINDOW_SAMPLES
+    samples: NDArray[np.float32],
+    probabilities: list[float],
+    window: int = WINDOW_SAMPLES,
+    limits: Limits = Limits(),  # noqa: B008  It is frozen.
 ) -> list[Piece]:
-    segmenter = Segmenter()
+    segmenter = Segmenter(limits)
     pieces = []
     for index, probability in enumerate(probabilities):
         pieces += segmenter.push(samples[index * window : (index + 1) * window], probability)
@@ -49,18 +53,21 @@ def cut(
             st.sampled_from([0.0, 1e-3, 1e-2, 0.1, 1.0]),
         ),
         max_size=30,
-    )
+    ),
+    st.sampled_from([Limits(), Limits.of_sentences(6), Limits.of_sentences(3)]),
 )
 @settings(deadline=None, max_examples=60)
-def test_every_voiced_sample_lies_in_exactly_one_piece(stretches: list[Stretch]) -> None:
+def test_every_voiced_sample_lies_in_exactly_one_piece(
+    stretches: list[Stretch], limits: Limits
+) -> None:
     window = 8  # The segmenter does not mind the size; small ones make the test quick.
     samples, probabilities = recording(stretches, window)
 
-    pieces = cut(samples, probabilities, window)
+    pieces = cut(samples, probabilities, window, limits)
 
     times_covered = np.zeros(len(samples), int)
     for piece in pieces:
-        assert 0 < len(piece.samples) <= MAX_WINDOWS * window
+        assert 0 < len(piece.samples) <= limits.longest * window
         assert np.array_equal(piece.samples, samples[piece.start : piece.end])
         assert piece.start <= piece.sound_start < piece.sound_end <= piece.end
         times_covered[piece.start : piece.end] += 1
@@ -110,6 +117,36 @@ def test_somebody_who_never_pauses_is_cut_at_the_quietest_place() -> None:
     assert quiet_from < first.end // WINDOW_SAMPLES < quiet_from + 4
     assert second.start == first.end
     assert second.end == len(samples)
+
+
+def test_the_published_models_limits_are_the_default() -> None:
+    assert Limits().longest == MAX_WINDOWS
+    assert [Limits().pause(length * SECOND) for length in (0, 10, 25)] == [47, 27, 7]
+
+
+def test_for_a_model_of_sentences_a_short_pause_ends_a_short_piece() -> None:
+    sentence, pause = (SECOND, 1.0, 0.1), (12, 0.0, 0.0)  # 0.38 s.
+    two = recording([sentence, pause, sentence])
+
+    assert len(cut(*two)) == 1
+    assert len(cut(*two, limits=Limits.of_sentences(6))) == 2
+
+
+def test_for_a_model_of_sentences_the_gap_between_two_words_ends_no_piece() -> None:
+    word, gap = (12, 1.0, 0.1), (6, 0.0, 0.0)  # 0.19 s.
+    sentence = recording([word, gap, word, gap, word, gap, word])
+
+    assert len(cut(*sentence, limits=Limits.of_sentences(6))) == 1
+
+
+def test_for_a_model_of_sentences_somebody_who_never_pauses_is_cut_before_its_longest_piece_ends() -> (
+    None
+):
+    pieces = cut(*recording([(20 * SECOND, 1, 0.1)]), limits=Limits.of_sentences(6))
+
+    lengths = [len(piece.samples) for piece in pieces]
+    assert RATE_HZ * 0.9 < min(lengths) <= max(lengths) <= 6 * RATE_HZ
+    assert sum(lengths) == 20 * SECOND * WINDOW_SAMPLES
 
 
 def test_a_piece_is_given_as_soon_as_its_pause_is_long_enough() -> None:

@@ -8,8 +8,8 @@ from models.lfm2_audio import Mode
 from tests.fakes import FakeConversation, FakeModel, ScriptStep, end_of_audio, frame
 from voiced.errors import UsageError
 from voiced.seeds import derived_seed
-from voiced.speech import AUDIO_TEMPERATURE, AUDIO_TOP_K, PAUSE_S, max_steps, shortened, speak
-from voiced.speech_model import FRAME_SAMPLES, SOUND_RATE_HZ
+from voiced.speech import PAUSE_S, max_steps, shortened, speak
+from voiced.speech_model import FRAME_SAMPLES, SOUND_RATE_HZ, AudioSampling
 from voiced.voices import VOICES
 
 TWO_SENTENCES = "This is the first of two sentences. And this one is the second of them."
@@ -42,12 +42,32 @@ def test_speech_is_sampled_as_the_model_card_says_and_bounded_by_the_text() -> N
     assert mode is Mode.SEQUENTIAL
     assert steps == max_steps("Good morning")
     assert sampling is not None
-    assert (sampling.audio_temperature, sampling.audio_top_k, sampling.seed) == (
-        AUDIO_TEMPERATURE,
-        AUDIO_TOP_K,
-        7,
-    )
+    assert (sampling.audio_temperature, sampling.audio_top_k, sampling.seed) == (0.8, 64, 7)
     assert sampling.text_temperature is None
+
+
+def test_a_model_of_a_small_world_has_pieces_and_sampling_of_its_own() -> None:
+    model = FakeModel([frame()])
+    sound = speak(
+        model,
+        "Hello. Turn the kitchen light on.",
+        sampling=AudioSampling(temperature=0.0, top_k=1),
+        max_piece_chars=20,
+        min_piece_chars=1,
+        warn=no_warning,
+    )
+    list(sound)
+    assert [c.turns[1].text for c in model.conversations] == [
+        "Hello.",
+        "Turn the kitchen",
+        "light on.",
+    ]
+    assert {
+        (sampling.audio_temperature, sampling.audio_top_k)
+        for c in model.conversations
+        for _, _, sampling in c.calls
+        if sampling
+    } == {(0.0, 1)}
 
 
 def test_the_first_sound_comes_before_generation_ends() -> None:
@@ -114,7 +134,22 @@ def test_a_piece_that_does_not_end_is_cut_off_and_told() -> None:
     model = FakeModel([frame()] * 10_000)
     sound = np.concatenate(list(speak(model, "Good morning", warn=told.append)))
     assert len(sound) == max_steps("Good morning") * FRAME_SAMPLES
-    assert "did not find the end of 'Good morning' (step limit)" in told[0]
+    assert told == [
+        "the model did not find the end of 'Good morning' (step limit); try another --seed"
+    ]
+
+
+@pytest.mark.parametrize("sampling", [(0.0, 64), (0.8, 1)])
+def test_another_seed_is_not_advised_where_all_seeds_give_the_same(
+    sampling: tuple[float, int],
+) -> None:
+    told: list[str] = []
+    greedy = AudioSampling(temperature=sampling[0], top_k=sampling[1])
+    model = FakeModel([frame()] * 10_000)
+    list(speak(model, "Good morning", sampling=greedy, warn=told.append))
+    assert told == [
+        "the model did not find the end of 'Good morning' (step limit); say it in other words"
+    ]
 
 
 def test_pieces_of_emoji_and_punctuation_are_passed_over() -> None:

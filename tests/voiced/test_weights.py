@@ -13,7 +13,7 @@ from tests.permissions import without_root
 from voiced.errors import OutputError, UsageError
 from voiced.weights import (
     FoundModel,
-    announce_stand_in,
+    announce,
     choose_device,
     choose_dtype,
     find_model,
@@ -63,8 +63,29 @@ def put_into_hub_cache(home: Path, repository: str) -> Path:
     return storage / "snapshots" / commit
 
 
-def test_without_any_model_the_stand_in_is_made_once() -> None:
-    first = find_model(None)
+def test_without_any_model_the_one_that_comes_with_voiced_answers(home: Path) -> None:
+    mini = home / "mini"
+    fill(mini)
+    expected = FoundModel(mini, "voiced-mini", is_stand_in=False)
+    assert find_model(None, mini=mini) == find_model("voiced-mini", mini=mini) == expected
+    folder = install(OLDER)
+    assert find_model(None, mini=mini).folder == folder
+    assert find_model("voiced-mini", mini=mini) == expected
+
+
+def test_a_model_that_should_have_come_with_voiced_and_is_incomplete_is_named(home: Path) -> None:
+    mini = home / "mini"
+    fill(mini)
+    (mini / "model.safetensors").unlink()
+    with pytest.raises(
+        UsageError, match=r"voiced-mini .* lacks model.safetensors; .* install voiced"
+    ):
+        find_model("voiced-mini", mini=mini)
+    assert find_model(None, mini=mini).is_stand_in
+
+
+def test_without_any_weights_the_stand_in_is_made_once(home: Path) -> None:
+    first = find_model(None, mini=home / "none")
     assert first == FoundModel(stand_in_folder(), "random", is_stand_in=True)
     assert missing_files(first.folder) == []
     written = (first.folder / "model.safetensors").stat().st_mtime_ns
@@ -75,11 +96,11 @@ def test_without_any_model_the_stand_in_is_made_once() -> None:
 def test_the_stand_in_loads() -> None:
     from models.lfm2_audio import Lfm2Audio
 
-    assert Lfm2Audio.load(find_model(None).folder).device == torch.device("cpu")
+    assert Lfm2Audio.load(find_model("random").folder).device == torch.device("cpu")
 
 
 def test_two_processes_that_make_the_stand_in_at_once_both_get_it() -> None:
-    code = "from voiced.weights import find_model; print(find_model(None).folder)"
+    code = "from voiced.weights import find_model; print(find_model('random').folder)"
     runs = [
         subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -100,27 +121,40 @@ def test_a_stand_in_that_was_interrupted_leaves_nothing_that_looks_whole(
     with monkeypatch.context() as patch:
         patch.setattr("models.lfm2_audio.random_checkpoint.write_random_checkpoint", stop_half_way)
         with pytest.raises(KeyboardInterrupt):
-            find_model(None)
+            find_model("random")
     assert list(stand_in_folder().parent.iterdir()) == []
-    assert missing_files(find_model(None).folder) == []
+    assert missing_files(find_model("random").folder) == []
 
 
 def test_a_cache_that_cannot_be_written_is_named(home: Path) -> None:
     (home / "cache").write_text("a file where a folder should be")
     with pytest.raises(OutputError, match=r"cache/voiced.*cannot be written.*XDG_CACHE_HOME"):
-        find_model(None)
+        find_model("random")
 
 
 def test_the_stand_in_is_announced_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    announce_stand_in(FoundModel(Path("x"), "random", is_stand_in=True))
+    announce(FoundModel(Path("x"), "random", is_stand_in=True))
     output = capsys.readouterr()
     assert output.out == ""
     assert "noise" in output.err
     assert "voiced pull" in output.err
 
 
+def test_a_demonstration_model_is_announced_in_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "demonstration.json").write_text('{"name": "little"}')
+    announce(FoundModel(home, "little", is_stand_in=False))
+    output = capsys.readouterr()
+    assert output.out == ""
+    [line] = output.err.splitlines()
+    assert line.startswith("voiced: little answers, the demonstration model")
+    assert "docs/voiced-mini.md" in line
+    assert f"{DEFAULT} (3.3 GB) with 'voiced pull'" in line
+
+
 def test_a_real_model_is_not_announced(capsys: pytest.CaptureFixture[str]) -> None:
-    announce_stand_in(FoundModel(Path("x"), DEFAULT, is_stand_in=False))
+    announce(FoundModel(Path("x"), DEFAULT, is_stand_in=False))
     assert capsys.readouterr().err == ""
 
 
@@ -154,7 +188,7 @@ def test_an_incomplete_model_is_an_error_when_named_and_passed_over_when_not(hom
         UsageError, match=r"lacks model\.safetensors; .*'voiced pull lfm2\.5-audio'"
     ):
         find_model("lfm2.5-audio")
-    assert find_model(None).is_stand_in
+    assert find_model(None).name in ("voiced-mini", "random")
 
 
 def test_a_folder_is_taken_as_it_is() -> None:
@@ -191,7 +225,7 @@ def test_nothing_here_opens_a_connection(monkeypatch: pytest.MonkeyPatch) -> Non
         raise AssertionError("a connection was asked for")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
-    assert find_model(None).is_stand_in
+    assert find_model(None).name in ("voiced-mini", "random")
     with pytest.raises(UsageError):
         find_model(DEFAULT)
 

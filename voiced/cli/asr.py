@@ -65,7 +65,9 @@ def run(args: argparse.Namespace) -> int:
     from functools import cache
 
     from models.vad import VoiceDetector
+    from voiced.demonstration import Demonstration, read_demonstration
     from voiced.recordings import RecordingTranscriber
+    from voiced.segments import Limits
     from voiced.text_output import TextOutput
     from voiced.transcripts import TranscriptFormat, renderer
 
@@ -74,6 +76,12 @@ def run(args: argparse.Namespace) -> int:
     outputs = plan_outputs(args.files, output_path, form)
     model = cache(lambda: load_model(args))
     detector = cache(VoiceDetector)
+
+    @cache
+    def limits() -> Limits:
+        ways = read_demonstration(model().folder) or Demonstration(name=model().name)
+        return ways.limits
+
     num_failed = 0
     with TerminalFace(
         shows_bar=sys.stderr.isatty() and not _streams_to_terminal(form, output_path)
@@ -86,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
                     renderer=renderer(form, has_headings=len(files) > 1),
                     write=output.write,
                     face=face,
+                    limits=limits,
                 )
                 for index, file in enumerate(files):
                     source, name = open_source(file)

@@ -108,9 +108,17 @@ def run(args: argparse.Namespace) -> int:
         for turn in args.turns
     ]
 
+    from voiced.demonstration import read_demonstration
     from voiced.dialogue import Dialogue
+    from voiced.speech_model import REPLY_SAMPLING
 
-    dialogue = Dialogue(load_model(args), instructions=args.system.strip(), seed=args.seed)
+    model, instructions = load_model(args), args.system.strip()
+    demonstration = read_demonstration(model.folder)
+    if demonstration:
+        demonstration.check_instructions(instructions)
+        demonstration.check_words(model.tokenizer, "\n".join(turn.text for turn in said))
+    sampling = demonstration.reply if demonstration else REPLY_SAMPLING
+    dialogue = Dialogue(model, instructions=instructions, seed=args.seed, sampling=sampling)
     with closing(Replies(args.output)) as replies:
         _converse(args, dialogue, said, replies)
     return 0

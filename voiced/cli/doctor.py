@@ -52,7 +52,7 @@ def _checks(name: str | None) -> "Iterator[Check]":
 
     found = [find_model(name)] if name is not None else health.find_models_to_check()
     yield from health.check_machine()
-    if not found:
-        yield health.check_no_model()
     for model in found:
         yield from health.check_model(model)
+    if name is None:
+        yield from health.check_full_model(found)

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from voiced.published import DEFAULT, PUBLISHED, STAND_IN
+from voiced.published import DEFAULT, MINI, PUBLISHED, STAND_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,16 @@ def run(args: argparse.Namespace) -> int:
         print(f"{row.alias or row.name:{width}}  {row.state:13}  {size:>8}  {row.name}: {row.says}")
         if row.folder is not None:
             print(f"{'':{width}}  {row.folder}")
-    if not any(row.folder for row in rows if row.alias != STAND_IN):
+    if not any(row.folder for row in rows if row.alias not in (MINI, STAND_IN)):
         print(
-            f"voiced: no model is installed; fetch the default with 'voiced pull {DEFAULT.alias}'",
+            f"voiced: no full model is installed; fetch the default with 'voiced pull {DEFAULT.alias}'",
             file=sys.stderr,
         )
     return 0
 
 
 def _rows() -> list[_Row]:
+    from voiced.demonstration import MINI_FOLDER
     from voiced.weights import find_fetched_by_name, find_installed, stand_in_folder
 
     rows = [
@@ -63,6 +64,8 @@ def _rows() -> list[_Row]:
     ]
     others = find_fetched_by_name()
     rows += [_row(None, name, "fetched by name", folder) for name, folder in others.items()]
+    if MINI_FOLDER.is_dir():
+        rows.append(_row(MINI, MINI, "the demonstration model, of a small world", MINI_FOLDER))
     stand_in = stand_in_folder() if stand_in_folder().is_dir() else None
     rows.append(_row(STAND_IN, STAND_IN, "a stand-in that answers noise", stand_in))
     return rows

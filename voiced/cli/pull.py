@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiced.errors import CheckpointError, UsageError
-from voiced.published import DEFAULT, PUBLISHED, STAND_IN, find_published
+from voiced.published import DEFAULT, MINI, PUBLISHED, STAND_IN, find_published
 
 if TYPE_CHECKING:
     from voiced.hub import RemoteModel
@@ -97,6 +97,8 @@ def _repository(name: str) -> str:
     published = find_published(name)
     if published is not None:
         return published.repository
+    if name == MINI:
+        raise UsageError(f"'{MINI}' comes with voiced: there is nothing to fetch")
     if name == STAND_IN:
         raise UsageError(
             f"'{STAND_IN}' is made on this machine when it is needed: there is nothing to fetch"

@@ -87,9 +87,14 @@ def run(args: argparse.Namespace) -> int:
 
     said = read_question(question)
 
+    from voiced.demonstration import read_demonstration
     from voiced.dialogue import Dialogue
+    from voiced.speech_model import REPLY_SAMPLING
 
-    dialogue = Dialogue(load_model(args), seed=args.seed)
+    model = load_model(args)
+    demonstration = read_demonstration(model.folder)
+    sampling = demonstration.reply if demonstration else REPLY_SAMPLING
+    dialogue = Dialogue(model, seed=args.seed, sampling=sampling)
     output = (
         Path(args.output)
         if args.output is not None

@@ -51,7 +51,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--voice",
         default=DEFAULT_VOICE,
         metavar="VOICE",
-        help=f"{', '.join(VOICES)} (default: {DEFAULT_VOICE})",
+        help=f"{', '.join(VOICES)} (default: {DEFAULT_VOICE}); voiced-mini has two of them, us_male and uk_female",
     )
     parser.add_argument(
         "--seed",
@@ -71,12 +71,27 @@ def run(args: argparse.Namespace) -> int:
     _check_speakable(text)
     _check_output(args)
 
+    from voiced.demonstration import Demonstration, read_demonstration
     from voiced.speech import speak
 
     with ExitStack() as stack:
         sinks = list(_open_sinks(args, stack))
         model = load_model(args)
-        for samples in speak(model, text, voice=args.voice, seed=args.seed, warn=note):
+        demonstration = read_demonstration(model.folder)
+        if demonstration:
+            demonstration.check_voice(args.voice)
+            demonstration.check_words(model.tokenizer, text)
+        ways = demonstration or Demonstration(name=model.name)
+        for samples in speak(
+            model,
+            text,
+            voice=args.voice,
+            seed=args.seed,
+            sampling=ways.speech,
+            max_piece_chars=ways.max_piece_chars,
+            min_piece_chars=ways.min_piece_chars,
+            warn=note,
+        ):
             for sink in sinks:
                 sink.write(samples)
     return 0

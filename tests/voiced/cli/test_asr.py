@@ -92,6 +92,22 @@ def test_json_has_one_object_for_each_file_in_order(
     assert f"voiced: {missing} does not exist" in captured.err
 
 
+def test_a_model_of_single_sentences_is_given_one_at_a_time(
+    use: Use, tmp_path: Path, capsys: Captured
+) -> None:
+    pause = np.zeros(RATE_HZ // 2, np.float32)
+    recording = write(tmp_path / "close.wav", np.concatenate([loud(2), pause, loud(2)]))
+    model = use(words("one"), words("two"))
+    assert main(["asr", recording]) == 0
+    assert capsys.readouterr().out == "one\n"
+
+    model = use(words("one"), words("two"))
+    model.folder = tmp_path
+    (tmp_path / "demonstration.json").write_text('{"name": "little", "longest_piece_s": 6}')
+    assert main(["asr", recording]) == 0
+    assert capsys.readouterr().out == "one\ntwo\n"
+
+
 def test_text_of_several_files_names_each(use: Use, recording: str, capsys: Captured) -> None:
     use()
 

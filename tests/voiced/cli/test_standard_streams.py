@@ -35,7 +35,7 @@ def run_in_shell(arguments: str) -> subprocess.CompletedProcess[str]:
 def test_output_that_cannot_be_written_is_told_in_one_sentence(arguments: str) -> None:
     done = run_in_shell(arguments)
     assert done.returncode == 1
-    errors = [line for line in done.stderr.splitlines() if "no model is installed" not in line]
+    errors = [line for line in done.stderr.splitlines() if "no full model is installed" not in line]
     assert len(errors) == 1
     assert errors[0].startswith("voiced: cannot write to standard output: ")
     assert errors[0].endswith("; send it elsewhere")

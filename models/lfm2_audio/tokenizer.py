@@ -2,7 +2,7 @@
 
 import codecs
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders
@@ -85,20 +85,25 @@ class TextTokenizer:
         self._tokenizer.encode_special_tokens = True
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
-    def find_spelled_words(self, text: str) -> list[str]:
-        """Return the words of `text`, as normalized, that take more than one token; each once, in order.
+    def find_unknown_words(self, text: str, *, unspoken: Collection[str] = ()) -> list[str]:
+        """Return what a model whose vocabulary is made of whole words does not know of `text`.
 
-        To a model whose vocabulary is made of whole words these are the ones that it does not know.
+        Args:
+            text: of somebody.
+            unspoken: words that are tokens of their own and that it does not know all the same.
+
+        Returns:
+            The words, as normalized, that take more than one token or are `unspoken`; each once, in order.
         """
         self._tokenizer.encode_special_tokens = True
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
         words: dict[int | None, list[bytes]] = {}
         for word, token in zip(encoding.word_ids, encoding.ids, strict=True):
             words.setdefault(word, []).append(self.bytes_of(token))
-        spelled = [
-            b"".join(parts).decode(errors="replace") for parts in words.values() if len(parts) > 1
-        ]
-        return list(dict.fromkeys(map(str.strip, spelled)))
+        spelled = {
+            b"".join(parts).decode(errors="replace").strip(): len(parts) for parts in words.values()
+        }
+        return [word for word, length in spelled.items() if length > 1 or word in unspoken]
 
     def bytes_of(self, token: int) -> bytes:
         """Return the bytes that `token` stands for; none for a special or unassigned one."""

@@ -1,6 +1,6 @@
 # Every target but help sets up .venv/ first (scripts/setup.sh; nothing to do the second time). ARGS="…" is passed on.
 # Not only the files decide whether a target is due, so none is a file:
-.PHONY: help setup run test check bench fuzz soak bench-gpu setup-training train-mini eval-mini
+.PHONY: help setup run test check bench fuzz soak bench-gpu train-mini eval-mini
 .DEFAULT_GOAL := help
 
 PYTHON_OF_VENV := .venv/bin/python
@@ -45,14 +45,8 @@ fuzz: setup
 soak: setup
 	@$(PYTHON_OF_VENV) -m pytest -m soak $(ARGS) || [ $$? = 5 ]
 
-# Only these two need the extra "training"; with everything there this asks no network.
-setup-training: setup
-	@$(PYTHON_OF_VENV) -c 'import matplotlib, pocketsphinx' 2>/dev/null || \
-		PIP_USER=0 $(PYTHON_OF_VENV) -m pip --disable-pip-version-check install --quiet --no-compile \
-		-c constraints.txt --no-build-isolation --editable '.[dev,training]'
-
-train-mini: setup-training
+train-mini: setup
 	@$(PYTHON_OF_VENV) -m training.run $(ARGS)
 
-eval-mini: setup-training
+eval-mini: setup
 	@$(PYTHON_OF_VENV) -m training.evaluate $(ARGS)

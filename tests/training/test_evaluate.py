@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("pocketsphinx", reason="needs the extra 'training'")
-pytest.importorskip("matplotlib", reason="needs the extra 'training'")
-
 from training.card import between_marks, write_card
 from training.curves import draw, read_log
 from training.espeak import EspeakError

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pocketsphinx", reason="needs the extra 'training'")
-
 from training.judge import Judge, Sentences, pronunciations
 from training.world import World
 

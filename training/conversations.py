@@ -120,9 +120,14 @@ class Conversations(IterableDataset[Batch]):
             if self._imagined
             else TrainedHearing(network, Espeak())
         )
+        older: list[Example] = []
         while True:
-            pool = [self._draw(hear, rng) for _ in range(self.POOL * self._batch_size)]
-            pool.sort(key=len)
+            # Every example is given out twice, once beside those before it and once beside those after: making it costs
+            # as much as learning from it.
+            num_new = self.POOL * self._batch_size - len(older)
+            newer = [self._draw(hear, rng) for _ in range(num_new)]
+            pool = sorted([*older, *newer], key=len)
+            older = rng.sample(newer, min(len(newer), len(pool) // 2))
             batches = [
                 pool[start : start + self._batch_size]
                 for start in range(0, len(pool), self._batch_size)

@@ -45,6 +45,8 @@ def export(state: Path, folder: Path) -> int:
     weights = {name: rounded(tensor) for name, tensor in network.state_dict().items()}
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     export_detokenizer(Codec.load(state), folder / "audio_detokenizer")
+    for path in folder.rglob("*.safetensors"):
+        path.chmod(0o644)  # Written for the owner alone.
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

@@ -14,7 +14,7 @@ from models.lfm2_audio.network import Network
 from models.lfm2_audio.tokenizer import TextTokenizer
 from training.config import CODEBOOK_SIZE, HIDDEN, LIVE_CODEBOOKS, model_config
 from training.state import write_json
-from training.tokenizer import write_tokenizer
+from training.tokenizer import TEMPLATE_WORDS, write_tokenizer
 
 EMBEDDING_STD = 0.06  # Rows of about unit length, so that the tied output begins with mild logits.
 MAX_VOCABULARY = 65536
@@ -55,7 +55,8 @@ def adapter_output(network: Network) -> nn.Linear:
 
 def text_embedding(words: Sequence[str], tokenizer: TextTokenizer, vocab_size: int) -> Tensor:
     """Return the text embedding, shape (vocab_size, HIDDEN): each row depends on its word, or its number, alone."""
-    names = {row: word for word, row in word_rows(words, tokenizer).items()}
+    every_word = {*words, *TEMPLATE_WORDS}
+    names = {row: word for word, row in word_rows(sorted(every_word), tokenizer).items()}
     rows = [
         torch.randn(
             HIDDEN,

@@ -111,6 +111,13 @@ class World:
             dialogue.append(exchange)
         return dialogue
 
+    def draw_words(self, rng: random.Random) -> str:
+        """Return two to seven words in any order, which nothing but listening or reading can get right."""
+        while True:
+            words = " ".join(rng.choices(self.open_words, k=rng.randint(2, 7)))
+            if not self.is_held_out(words):
+                return words
+
     def _leads_on(self, intent: str) -> bool:
         return any(ANY_INTENT not in f.after for f in self._fitting.get(intent, ()))
 

@@ -1,0 +1,815 @@
+"""Turns begin, pause, go on and end where the voice says, and no sound of theirs is lost."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from voiced.endpointing import (
+    FIRST_SILENCE,
+    LEAST_SILENCE,
+    MOST_SILENCE,
+    UNFINISHED_SILENCE,
+)
+from voiced.errors import RangeError
+from voiced.turns import (
+    CONFIRM_WINDOWS,
+    PAUSE,
+    PRE_ROLL,
+    RESUME,
+    SHORTEST_LONGEST_TURN,
+    Abandoned,
+    BargedIn,
+    Ended,
+    Paused,
+    ReplyHeld,
+    ReplyResumed,
+    SpeechEvent,
+    Started,
+    TurnMachine,
+    WentOn,
+)
+from voiced.voice_activity import RATE_HZ, WINDOW_SAMPLES
+
+Kind = TypeVar("Kind", bound=SpeechEvent)
+SECOND = 31  # Windows.
+VOICE, SILENCE = 0.1, 0.001  # Amplitudes.
+
+
+class Talk:
+    """A machine and all that was pushed into it, so that each event's sound can be compared.
+
+    Attributes:
+        events: all so far.
+        sound: all so far, muted or not.
+    """
+
+    def __init__(self, machine: TurnMachine | None = None) -> None:
+        self.machine = machine or TurnMachine()
+        self.events: list[SpeechEvent] = []
+        self.sound = np.zeros(0, np.float32)
+        self._rng = np.random.default_rng(0)
+
+    def voice(self, num_windows: int, amplitude: float = VOICE) -> list[SpeechEvent]:
+        return self.hear(num_windows, 0.95, amplitude)
+
+    def silence(self, num_windows: int) -> list[SpeechEvent]:
+        return self.hear(num_windows, 0.01, SILENCE)
+
+    def hear(self, num_windows: int, probability: float, amplitude: float) -> list[SpeechEvent]:
+        caused: list[SpeechEvent] = []
+        for _ in range(num_windows):
+            noise = self._rng.standard_normal(WINDOW_SAMPLES)
+            window = (amplitude * noise).astype(np.float32)
+            self.sound = np.concatenate([self.sound, window])
+            caused += self.machine.push(window, probability)
+        return self.tell(lambda: caused)
+
+    def tell(self, fact: Callable[[], list[SpeechEvent]]) -> list[SpeechEvent]:
+        caused = fact()
+        self.events += caused
+        return caused
+
+    def reply(self) -> None:
+        """Let a reply sound from now on."""
+        self.tell(lambda: self.machine.reply_started(self.machine.position))
+
+    def reply_ends(self) -> list[SpeechEvent]:
+        return self.tell(lambda: self.machine.reply_stopped(self.machine.position))
+
+    @property
+    def kinds(self) -> list[type[SpeechEvent]]:
+        return [type(event) for event in self.events]
+
+    def only(self, kind: type[Kind]) -> Kind:
+        (event,) = (event for event in self.events if isinstance(event, kind))
+        return event
+
+
+@pytest.fixture
+def talk() -> Talk:
+    """Return a talk in a quiet room that was listened to for two seconds."""
+    talk = Talk()
+    talk.silence(2 * SECOND)
+    return talk
+
+
+def samples(windows: int) -> int:
+    return windows * WINDOW_SAMPLES
+
+
+# A turn
+
+
+def test_a_turn_starts_pauses_and_ends(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(SECOND)
+
+    assert talk.kinds == [Started, Paused, Ended]
+    start, end = samples(2 * SECOND), samples(3 * SECOND)
+    assert [event.position for event in talk.events] == [start, end, end]
+
+
+def test_a_turn_holds_300_ms_from_before_the_voice(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(SECOND)
+
+    speech = talk.only(Ended).speech
+    voice_start = samples(2 * SECOND)
+    assert voice_start - speech.start == PRE_ROLL >= 0.3 * RATE_HZ
+    np.testing.assert_array_equal(speech.samples, talk.sound[speech.start : speech.end])
+
+
+@pytest.mark.parametrize("num_windows", [3, 4, 8])
+def test_a_short_word_is_a_turn(talk: Talk, num_windows: int) -> None:
+    talk.voice(num_windows)
+    talk.silence(SECOND)
+
+    assert talk.only(Ended).position - talk.only(Started).position == samples(num_windows)
+
+
+@pytest.mark.parametrize("num_windows", [1, 2])
+def test_a_click_is_no_turn(talk: Talk, num_windows: int) -> None:
+    for _ in range(5):
+        talk.voice(num_windows)
+        talk.silence(SECOND // 4)
+
+    assert talk.events == []
+
+
+def test_a_voice_from_the_first_sample_on_is_heard() -> None:
+    talk = Talk()
+    talk.voice(8)
+    talk.silence(SECOND)
+
+    assert talk.only(Started).sound_start == 0
+
+
+def test_silence_shorter_than_the_wait_keeps_the_floor(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(SECOND // 2)
+    talk.voice(SECOND)
+    talk.silence(SECOND)
+
+    assert talk.kinds == [Started, Paused, WentOn, Paused, Ended]
+    assert talk.only(WentOn).position == samples(3 * SECOND + SECOND // 2)
+
+
+def test_gaps_inside_words_are_no_pauses(talk: Talk) -> None:
+    for _ in range(10):
+        talk.voice(4)
+        talk.silence(5)
+
+    assert talk.kinds == [Started]
+
+
+def test_a_turn_does_not_end_while_a_voice_may_be_beginning(talk: Talk) -> None:
+    talk.voice(SECOND)
+    silence = FIRST_SILENCE // WINDOW_SAMPLES
+    talk.silence(silence)
+    talk.voice(3)
+
+    assert talk.kinds == [Started, Paused, WentOn]
+
+
+def test_the_reply_prepared_at_the_pause_is_to_the_same_sound_as_at_the_end(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(SECOND)
+
+    prepared, ended = talk.only(Paused), talk.only(Ended)
+    assert prepared.decided - prepared.position == PAUSE
+    assert ended.decided > prepared.decided
+    np.testing.assert_array_equal(prepared.speech.samples, ended.speech.samples)
+
+
+def test_a_click_in_the_pause_does_not_roll_the_prepared_reply_back(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(8)
+    talk.voice(1)
+    talk.silence(SECOND)
+
+    assert talk.kinds == [Started, Paused, Ended]
+
+
+def test_two_turns_share_no_sound(talk: Talk) -> None:
+    for _ in range(2):
+        talk.voice(SECOND)
+        talk.silence(SECOND)
+
+    first, second = (event.speech for event in talk.events if isinstance(event, Ended))
+    assert second.start >= first.end
+
+
+def test_in_the_first_windows_after_a_reset_silence_does_not_count() -> None:
+    talk = Talk()
+    talk.voice(3)
+    talk.silence(9 + PAUSE // WINDOW_SAMPLES)
+
+    assert talk.only(Paused).decided == samples(12) + PAUSE
+
+
+def test_sound_that_is_not_finite_is_silence(talk: Talk) -> None:
+    talk.voice(SECOND)
+    broken = np.full(WINDOW_SAMPLES, np.nan, np.float32)
+    talk.tell(lambda: talk.machine.push(broken, 0.9))
+    talk.silence(SECOND)
+
+    assert np.isfinite(talk.only(Ended).speech.samples).all()
+
+
+def test_a_probability_that_is_no_number_is_no_voice(talk: Talk) -> None:
+    talk.hear(SECOND, float("nan"), VOICE)
+    assert talk.events == []
+    talk.voice(SECOND)
+    assert talk.kinds == [Started]
+
+
+@pytest.mark.parametrize("num_samples", [0, 511, 513])
+def test_a_window_of_another_size_is_refused(num_samples: int) -> None:
+    with pytest.raises(RangeError, match=r"expected \(512,\)"):
+        TurnMachine().push(np.zeros(num_samples, np.float32), 0.0)
+
+
+# The wait
+
+
+def wait(talk: Talk) -> int:
+    """Return how many samples of silence end a turn of three seconds."""
+    talk.voice(3 * SECOND)
+    talk.silence(4 * SECOND)
+    ended = talk.events[-1]
+    assert isinstance(ended, Ended)
+    return ended.decided - ended.position
+
+
+def speak_with_pauses(talk: Talk, pause_windows: int) -> None:
+    for _ in range(6):
+        talk.voice(SECOND)
+        talk.silence(pause_windows)
+    talk.voice(SECOND)
+    talk.silence(4 * SECOND)
+
+
+def test_the_first_wait_is_six_tenths_of_a_second(talk: Talk) -> None:
+    assert 0 <= wait(talk) - FIRST_SILENCE < WINDOW_SAMPLES
+
+
+def test_who_pauses_long_is_waited_for_longer(talk: Talk) -> None:
+    speak_with_pauses(talk, SECOND)
+    assert wait(talk) > RATE_HZ
+
+
+def test_who_never_pauses_is_answered_sooner(talk: Talk) -> None:
+    for _ in range(5):
+        wait(talk)
+
+    assert 0 <= wait(talk) - LEAST_SILENCE < WINDOW_SAMPLES
+
+
+def test_the_wait_never_exceeds_two_seconds(talk: Talk) -> None:
+    for _ in range(5):
+        speak_with_pauses(talk, 2 * SECOND)
+
+    assert wait(talk) <= MOST_SILENCE + WINDOW_SAMPLES
+
+
+def test_who_was_cut_off_is_waited_for_longer(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(SECOND)
+    talk.voice(SECOND)
+
+    assert talk.kinds == [Started, Paused, Ended, Started]
+    talk.silence(int(0.7 * SECOND))
+    assert talk.kinds[-1] is Paused  # The first wait is over by now.
+
+
+def test_who_answers_a_reply_was_not_cut_off(talk: Talk) -> None:
+    talk.voice(3 * SECOND)
+    talk.silence(20)
+    talk.reply()
+    talk.silence(int(0.9 * SECOND))
+    talk.reply_ends()
+    talk.voice(SECOND)
+    talk.silence(20)
+
+    assert talk.kinds[-1] is Ended
+
+
+def test_words_that_sound_unfinished_are_waited_for_a_second_longer(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.machine.heard_words("turn on the light and")
+    talk.silence(3 * SECOND)
+
+    ended = talk.only(Ended)
+    expected = FIRST_SILENCE + UNFINISHED_SILENCE
+    assert 0 <= ended.decided - ended.position - expected < WINDOW_SAMPLES
+
+
+def test_words_that_came_during_the_pause_count(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.silence(10)
+    talk.machine.heard_words("turn on the")
+    talk.silence(SECOND)
+
+    assert talk.kinds == [Started, Paused]
+
+
+def test_words_from_before_a_pause_do_not_count_after_it(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.machine.heard_words("turn on the")
+    talk.silence(SECOND)
+    talk.voice(SECOND // 2)
+    talk.silence(int(1.5 * SECOND))
+
+    assert talk.kinds[-1] is Ended
+
+
+def test_words_of_a_turn_that_is_over_do_not_count_for_the_next(talk: Talk) -> None:
+    talk.machine.heard_words("and")
+    assert wait(talk) < FIRST_SILENCE + WINDOW_SAMPLES
+
+
+# The longest turn
+
+
+def test_a_turn_over_the_limit_is_cut_and_the_rest_is_the_next_turn() -> None:
+    talk = Talk(TurnMachine(longest=10 * RATE_HZ))
+    talk.silence(2 * SECOND)
+    talk.voice(15 * SECOND)
+    talk.silence(SECOND)
+
+    first, second = (event for event in talk.events if isinstance(event, Ended))
+    assert (first.why, second.why) == ("longest", "silence")
+    assert len(first.speech.samples) <= 10 * RATE_HZ + WINDOW_SAMPLES
+    assert second.speech.start == first.speech.end
+    assert talk.kinds[:3] == [Started, Ended, Started]
+
+
+def test_the_cut_lies_where_it_is_quietest() -> None:
+    talk = Talk(TurnMachine(longest=10 * RATE_HZ))
+    talk.voice(270)
+    talk.silence(4)
+    talk.voice(SECOND * 5)
+
+    cut = next(event for event in talk.events if isinstance(event, Ended)).position
+    assert samples(270) < cut < samples(275)
+
+
+def test_a_limit_under_two_seconds_is_refused() -> None:
+    with pytest.raises(RangeError, match="expected at least 32000"):
+        TurnMachine(longest=SHORTEST_LONGEST_TURN - 1)
+
+
+# Interrupting
+
+
+def test_a_voice_over_the_reply_holds_it_at_once(talk: Talk) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.voice(3)
+
+    held = talk.only(ReplyHeld)
+    assert held.position == samples(3 * SECOND)
+    assert held.decided - held.position == samples(3)
+
+
+@pytest.mark.parametrize("num_windows", [3, 9, 12])
+def test_a_false_start_holds_the_reply_and_lets_it_go_on(talk: Talk, num_windows: int) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.voice(num_windows)
+    talk.silence(SECOND)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed]
+    resumed = talk.only(ReplyResumed)
+    assert resumed.decided - resumed.position == RESUME
+
+
+def test_an_interruption_is_confirmed_and_began_with_its_first_voice(talk: Talk) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.voice(CONFIRM_WINDOWS)
+
+    assert talk.kinds == [ReplyHeld, BargedIn, Started]
+    assert talk.only(BargedIn).position == talk.only(Started).position == samples(3 * SECOND)
+    assert talk.only(BargedIn).cause == "voice"
+
+
+def test_what_interrupted_is_a_turn_with_all_its_sound(talk: Talk) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.voice(2 * SECOND)
+    talk.silence(SECOND)
+
+    speech = talk.only(Ended).speech
+    assert speech.start == samples(3 * SECOND) - PRE_ROLL
+    np.testing.assert_array_equal(speech.samples, talk.sound[speech.start : speech.end])
+
+
+def test_false_starts_do_not_add_up(talk: Talk) -> None:
+    talk.reply()
+    for _ in range(10):
+        talk.voice(8)
+        talk.silence(SECOND // 2)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed] * 10
+
+
+def test_uh_huh_lets_the_reply_go_on_even_when_it_is_long(talk: Talk) -> None:
+    talk.reply()
+    talk.voice(5)
+    talk.machine.heard_words("uh huh")
+    talk.voice(20)
+    talk.silence(SECOND)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed]
+
+
+def test_stop_interrupts_however_short_it_is(talk: Talk) -> None:
+    talk.reply()
+    talk.voice(5)
+    talk.tell(lambda: talk.machine.heard_words("stop"))
+
+    assert talk.kinds == [ReplyHeld, BargedIn, Started]
+
+
+def test_a_short_yes_at_the_end_of_the_reply_is_its_answer(talk: Talk) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.voice(8)
+    talk.silence(SECOND // 2)  # Held, and resumed:
+    talk.reply_ends()  # it had little left to say.
+    talk.silence(SECOND)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed, Started, Paused, Ended]
+    assert talk.only(Ended).speech.start == samples(3 * SECOND) - PRE_ROLL
+
+
+def test_a_false_start_long_before_the_end_of_the_reply_is_no_answer(talk: Talk) -> None:
+    talk.reply()
+    talk.voice(8)
+    talk.silence(2 * SECOND)
+    talk.reply_ends()
+    talk.silence(SECOND)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed]
+
+
+def test_a_voice_that_outlasts_the_reply_has_the_turn(talk: Talk) -> None:
+    talk.reply()
+    talk.voice(5)
+    talk.reply_ends()
+    talk.voice(SECOND)
+
+    assert talk.kinds == [ReplyHeld, Started]
+
+
+def test_what_is_left_of_the_echo_does_not_hold_the_reply(talk: Talk) -> None:
+    talk.voice(2 * SECOND)
+    talk.silence(SECOND)
+    num_events = len(talk.events)
+    talk.reply()
+    talk.voice(5 * SECOND, amplitude=VOICE / 100)
+
+    assert len(talk.events) == num_events
+
+
+def test_an_unsure_detector_does_not_hold_the_reply(talk: Talk) -> None:
+    talk.reply()
+    talk.hear(SECOND, 0.6, VOICE)
+
+    assert talk.events == []
+
+
+def test_a_reply_that_begins_in_the_users_turn_is_cut_off(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.reply()
+
+    assert talk.kinds == [Started, BargedIn]
+
+
+def test_a_voice_before_the_announced_reply_holds_it(talk: Talk) -> None:
+    talk.machine.reply_started(talk.machine.position + RATE_HZ)
+    talk.voice(3)
+
+    assert talk.kinds == [ReplyHeld]
+
+
+def test_a_key_cuts_the_reply_off(talk: Talk) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.tell(talk.machine.interrupt)
+
+    assert talk.only(BargedIn).cause == "key"
+    assert talk.tell(talk.machine.interrupt) == []
+
+
+# Keys, text, mute
+
+
+def test_a_turn_lasts_as_long_as_the_key_is_held() -> None:
+    talk = Talk(TurnMachine(hands_free=False))
+    talk.voice(SECOND)
+    talk.tell(talk.machine.press)
+    talk.silence(5)
+    talk.voice(SECOND)
+    talk.silence(4 * SECOND)
+    talk.voice(SECOND)
+    talk.tell(talk.machine.release)
+    talk.voice(SECOND)
+
+    assert talk.kinds == [Started, Paused, WentOn, Ended]
+    assert talk.only(Ended).why == "released"
+    assert talk.only(Ended).speech.end == samples(7 * SECOND + 5)
+
+
+def test_a_word_begun_before_the_key_was_down_is_not_cut() -> None:
+    talk = Talk(TurnMachine(hands_free=False))
+    talk.silence(SECOND)
+    talk.tell(talk.machine.press)
+
+    assert talk.only(Started).sound_start == samples(SECOND) - PRE_ROLL
+
+
+def test_a_key_pressed_without_a_word_gives_no_turn(talk: Talk) -> None:
+    talk.tell(talk.machine.press)
+    talk.silence(SECOND)
+    talk.tell(talk.machine.release)
+
+    assert talk.kinds == [Started, Abandoned]
+
+
+def test_a_key_cuts_the_reply_off_and_begins_a_turn(talk: Talk) -> None:
+    talk.reply()
+    talk.tell(talk.machine.press)
+
+    assert talk.kinds == [BargedIn, Started]
+
+
+def test_a_key_that_is_held_over_the_limit_loses_nothing() -> None:
+    talk = Talk(TurnMachine(longest=4 * RATE_HZ, hands_free=False))
+    talk.tell(talk.machine.press)
+    for _ in range(10):
+        talk.voice(SECOND)
+        talk.silence(8)
+    talk.tell(talk.machine.release)
+
+    turns = [event.speech for event in talk.events if isinstance(event, Ended)]
+    assert sum(len(turn.samples) for turn in turns) > samples(10 * SECOND)
+
+
+def test_a_key_that_is_stuck_begins_no_turn_after_turn() -> None:
+    talk = Talk(TurnMachine(longest=4 * RATE_HZ))
+    talk.tell(talk.machine.press)
+    talk.silence(60 * SECOND)
+
+    assert talk.kinds == [Started, Abandoned]
+
+
+def test_text_cuts_the_reply_off(talk: Talk) -> None:
+    talk.reply()
+    talk.tell(talk.machine.enter_text)
+
+    assert talk.only(BargedIn).cause == "text"
+
+
+def test_text_takes_the_place_of_what_was_being_said(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.tell(talk.machine.enter_text)
+    talk.silence(SECOND)
+
+    assert talk.kinds == [Started, Abandoned]
+
+
+def test_muted_nothing_is_held_and_nothing_starts(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.tell(talk.machine.mute)
+    talk.voice(5 * SECOND)
+
+    assert talk.kinds == [Started, Abandoned]
+    assert not talk.machine._windows
+    assert not talk.machine._recent
+
+
+def test_after_unmuting_no_sound_from_before_is_in_the_turn(talk: Talk) -> None:
+    talk.voice(2)
+    talk.machine.mute()
+    opened = talk.machine.position + 10 * RATE_HZ
+    talk.machine.unmute(opened)
+    talk.voice(SECOND)
+
+    assert talk.only(Started).sound_start == talk.only(Started).position == opened
+
+
+def test_muting_lets_a_held_reply_go_on(talk: Talk) -> None:
+    talk.reply()
+    talk.voice(5)
+    talk.tell(talk.machine.mute)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed]
+
+
+def test_time_never_goes_back(talk: Talk) -> None:
+    talk.machine.mute()
+    with pytest.raises(RangeError, match="never goes back"):
+        talk.machine.unmute(talk.machine.position - 1)
+
+
+def test_the_end_of_the_input_ends_the_turn(talk: Talk) -> None:
+    talk.voice(SECOND)
+    talk.tell(talk.machine.finish)
+
+    assert talk.only(Ended).why == "end of input"
+    assert talk.only(Ended).speech.end == talk.machine.position
+
+
+def test_the_sound_so_far_is_that_of_the_turn(talk: Talk) -> None:
+    assert talk.machine.speech_so_far() is None
+    talk.voice(SECOND)
+
+    speech = talk.machine.speech_so_far()
+    assert speech is not None
+    np.testing.assert_array_equal(speech.samples, talk.sound[speech.start : speech.end])
+    assert speech.end == talk.machine.position
+
+
+# What holds whatever happens
+
+Stretch = tuple[int, float, float]  # Number of windows, the detector's probability, amplitude.
+STRETCHES = st.tuples(
+    st.integers(1, 60),
+    st.sampled_from([0.0, 0.3, 0.45, 0.6, 0.95, 1.0]),
+    st.sampled_from([0.0, SILENCE, 0.01, VOICE, 1.0]),
+)
+FACTS = st.sampled_from(
+    "reply reply_ahead reply_ends words uh_huh stop key press release text mute unmute".split()
+)
+
+
+def happen(talk: Talk, fact: str) -> None:
+    machine = talk.machine
+    match fact:
+        case "reply":
+            talk.reply()
+        case "reply_ahead":
+            talk.tell(lambda: machine.reply_started(machine.position + 1000))
+        case "reply_ends":
+            talk.reply_ends()
+        case "words":
+            talk.tell(lambda: machine.heard_words("and"))
+        case "uh_huh":
+            talk.tell(lambda: machine.heard_words("uh huh"))
+        case "stop":
+            talk.tell(lambda: machine.heard_words("stop"))
+        case "key":
+            talk.tell(machine.interrupt)
+        case "press":
+            talk.tell(machine.press)
+        case "release":
+            talk.tell(machine.release)
+        case "text":
+            talk.tell(machine.enter_text)
+        case "mute":
+            talk.tell(machine.mute)
+        case "unmute":
+            machine.unmute(machine.position)
+
+
+@given(
+    st.lists(st.one_of(STRETCHES, FACTS), max_size=40),
+    st.booleans(),
+    st.sampled_from([2 * RATE_HZ, 5 * RATE_HZ]),
+)
+@settings(deadline=None, max_examples=150)
+def test_whatever_happens_the_events_make_sense(
+    script: list[Stretch | str], hands_free: bool, longest: int
+) -> None:
+    talk = Talk(TurnMachine(longest=longest, hands_free=hands_free))
+    for part in script:
+        if isinstance(part, str):
+            happen(talk, part)
+        else:
+            talk.hear(*part)
+        held = len(talk.machine._windows) * WINDOW_SAMPLES
+        assert held <= longest + 12 * RATE_HZ
+        assert not (talk.machine.is_muted and held)
+    talk.tell(talk.machine.finish)
+
+    assert_order(talk.events)
+    assert_sound(talk.events, talk.sound, longest)
+
+
+def assert_order(events: list[SpeechEvent]) -> None:
+    has_turn = is_paused = is_held = False
+    decided = 0
+    for event in events:
+        assert 0 <= event.position <= event.decided
+        assert event.decided >= decided
+        decided = event.decided
+        match event:
+            case Started():
+                assert not has_turn
+                has_turn, is_paused, is_held = True, False, False
+            case Paused():
+                assert has_turn
+                assert not is_paused
+                is_paused = True
+            case WentOn():
+                assert is_paused
+                is_paused = False
+            case Ended() | Abandoned():
+                assert has_turn
+                has_turn = is_paused = False
+            case ReplyHeld():
+                assert not has_turn
+                assert not is_held
+                is_held = True
+            case ReplyResumed():
+                assert is_held
+                is_held = False
+            case BargedIn():
+                is_held = False
+    assert not has_turn
+    assert not is_held
+
+
+def assert_sound(events: list[SpeechEvent], sound: NDArray[np.float32], longest: int) -> None:
+    started: Started | None = None
+    prepared: Paused | None = None
+    last_end = 0
+    for event in events:
+        match event:
+            case Started():
+                assert last_end <= event.sound_start <= event.position
+                assert event.position - event.sound_start <= PRE_ROLL
+                started = event
+            case Paused():
+                assert event.decided - event.position >= PAUSE
+                prepared = event
+            case WentOn():
+                prepared = None
+            case Ended(speech=speech):
+                assert started is not None
+                assert speech.start == started.sound_start
+                assert len(speech.samples) <= longest + WINDOW_SAMPLES
+                np.testing.assert_array_equal(speech.samples, sound[speech.start : speech.end])
+                if prepared is not None:
+                    np.testing.assert_array_equal(speech.samples, prepared.speech.samples)
+                if event.why == "silence":
+                    waited = event.decided - event.position
+                    assert waited >= LEAST_SILENCE
+                last_end, prepared = speech.end, None
+            case Abandoned():
+                prepared = None
+
+
+@given(st.lists(st.tuples(st.integers(3, 200), st.integers(1, 120)), max_size=12))
+@settings(deadline=None, max_examples=60)
+def test_every_voiced_sample_lies_in_exactly_one_turn(
+    voices_and_silences: list[tuple[int, int]],
+) -> None:
+    talk = Talk(TurnMachine(longest=4 * RATE_HZ))
+    num_turns = np.zeros(samples(sum(map(sum, voices_and_silences))), int)
+    voices = []
+    for num_voiced, num_silent in voices_and_silences:
+        voices.append(slice(len(talk.sound), len(talk.sound) + samples(num_voiced)))
+        talk.voice(num_voiced)
+        talk.silence(num_silent)
+    talk.tell(talk.machine.finish)
+
+    for event in talk.events:
+        if isinstance(event, Ended):
+            num_turns[event.speech.start : event.speech.end] += 1
+    assert num_turns.max(initial=0) <= 1
+    assert all((num_turns[voice] == 1).all() for voice in voices)
+
+
+@given(st.lists(STRETCHES, max_size=20))
+@settings(deadline=None, max_examples=60)
+def test_three_seconds_after_the_last_voice_no_turn_goes_on(stretches: list[Stretch]) -> None:
+    talk = Talk()
+    for stretch in stretches:
+        talk.hear(*stretch)
+    talk.machine.heard_words("and")
+    talk.silence(4 * SECOND)
+
+    assert talk.machine.speech_so_far() is None
+
+
+@given(st.lists(st.one_of(STRETCHES, FACTS), max_size=20))
+@settings(deadline=None, max_examples=60)
+def test_the_same_sound_and_facts_give_the_same_events(script: list[Stretch | str]) -> None:
+    talks = [Talk(), Talk()]
+    for talk in talks:
+        for part in script:
+            if isinstance(part, str):
+                happen(talk, part)
+            else:
+                talk.hear(*part)
+
+    first, second = ([(type(e), e.position, e.decided) for e in talk.events] for talk in talks)
+    assert first == second

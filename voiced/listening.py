@@ -1,0 +1,92 @@
+"""From the microphone's chunks, of whatever length, to the turn machine's windows."""
+
+from typing import Protocol
+
+import numpy as np
+
+from audio.chunk import AudioChunk, Samples
+from voiced.errors import FormatError
+from voiced.turns import SpeechEvent, TurnMachine
+from voiced.voice_activity import RATE_HZ, WINDOW_SAMPLES
+
+# A gap in the stream up to half a second is filled with silence; a longer one ends the turn.
+LONGEST_GAP = RATE_HZ // 2
+
+
+class Detector(Protocol):
+    """What is needed of models.vad.VoiceDetector."""
+
+    def reset(self) -> None: ...
+    def push(self, window: Samples) -> float: ...
+
+
+class Listener:
+    """Cuts sound into windows, asks the detector about each, and hands both to the turn machine.
+
+    The events do not depend on how the sound was cut into chunks. Holds less than one window. Facts from outside go to the
+    machine itself, except for those that close and open the microphone.
+    """
+
+    def __init__(self, detector: Detector, machine: TurnMachine) -> None:
+        self._detector = detector
+        self._machine = machine
+        self._rest = np.zeros(0, np.float32)  # Sound that fills no window yet.
+
+    @property
+    def position(self) -> int:
+        """Index of the sample that comes next."""
+        return self._machine.position + len(self._rest)
+
+    def push(self, chunk: AudioChunk) -> list[SpeechEvent]:
+        """Take the next sound and return the events that it causes, in order; muted, it is thrown away.
+
+        Raises:
+            FormatError: the rate is not 16 kHz, or the chunk begins before the end of the last one.
+        """
+        if chunk.rate_hz != RATE_HZ:
+            raise FormatError(
+                f"sample rate {chunk.rate_hz} Hz: expected {RATE_HZ} Hz; resample before push"
+            )
+        if self._machine.is_muted:
+            return []
+        if chunk.start < self.position:
+            raise FormatError(
+                f"chunk begins at sample {chunk.start}: expected {self.position}; the microphone's time never goes back"
+            )
+        gap = chunk.start - self.position
+        if gap > LONGEST_GAP:
+            events = self.finish()
+            self.unmute(chunk.start)
+            return events + self._take(chunk.samples)
+        return self._take(np.concatenate([np.zeros(gap, np.float32), chunk.samples]))
+
+    def mute(self) -> list[SpeechEvent]:
+        """Forget what was heard and take in nothing more: the microphone is closed."""
+        self._rest = np.zeros(0, np.float32)
+        return self._machine.mute()
+
+    def unmute(self, position: int) -> None:
+        """Listen again: the microphone is open, and its next sample has the index `position`.
+
+        Raises:
+            RangeError: `position` lies before what was heard.
+        """
+        self._machine.unmute(position)
+        self._detector.reset()
+        self._rest = np.zeros(0, np.float32)
+
+    def finish(self) -> list[SpeechEvent]:
+        """End what goes on: the recording is over. Its last window is filled up with silence."""
+        events = []
+        if len(self._rest) and not self._machine.is_muted:
+            events = self._take(np.zeros(WINDOW_SAMPLES - len(self._rest), np.float32))
+        return events + self._machine.finish()
+
+    def _take(self, samples: Samples) -> list[SpeechEvent]:
+        held = np.concatenate([self._rest, samples])
+        num_windows = len(held) // WINDOW_SAMPLES
+        events: list[SpeechEvent] = []
+        for window in held[: num_windows * WINDOW_SAMPLES].reshape(num_windows, WINDOW_SAMPLES):
+            events += self._machine.push(window, self._detector.push(window))
+        self._rest = held[num_windows * WINDOW_SAMPLES :].copy()
+        return events

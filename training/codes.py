@@ -23,7 +23,6 @@ from training.world import NOT_UNDERSTOOD, World, is_held_out
 
 SHARD = 2000
 SECOND_VOICE_PART = 0.4  # Of the answers are spoken by the other voices as well.
-ANY_WORDS_PART = 0.5  # Beside so many draws some words in any order are spoken, so that each word is read and not guessed.
 NUM_HELD_OUT = 300
 MAX_STALE = 20_000  # Draws in a row that gave nothing new: the world has no more to say.
 
@@ -71,8 +70,6 @@ def phrases(world: World, seed: int) -> Iterator[Phrase]:
                 yield exchange.answer, rng.choice(voices)
             if rng.random() < 0.5 and not is_held_out(exchange.question):
                 yield exchange.question, rng.choice(voices)
-            if rng.random() < ANY_WORDS_PART:
-                yield world.draw_words(rng), rng.choice(voices)
 
 
 def held_out_phrases(world: World, num: int, seed: int) -> list[Phrase]:

@@ -27,7 +27,6 @@ TTS_PROMPTS = {
 
 # How the examples are shared out; the rest are spoken conversations.
 ASR_PART, TTS_PART, TYPED_PART, NEGATIVE_PART = 0.2, 0.4, 0.02, 0.03
-ANY_WORDS_PART = 0.25  # Of what is to be written down: words in any order, so that each is heard and not guessed.
 NUM_TURNS = (1, 1, 2, 2, 2, 3)
 BLANK = 0
 
@@ -165,8 +164,6 @@ class Conversations(IterableDataset[Batch]):
         """Return what is to be written down: mostly one sentence, now and then two, or nothing to understand."""
         if rng.random() < 0.05:
             return []
-        if rng.random() < ANY_WORDS_PART:
-            return [self._world.draw_words(rng)]
         exchanges = [self._world.draw(rng) for _ in range(1 + (rng.random() < 0.15))]
         return [one.question if rng.random() < 0.75 else one.answer for one in exchanges]
 

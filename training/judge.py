@@ -17,7 +17,6 @@ import pocketsphinx
 from numpy.typing import NDArray
 
 from training.world import World
-from training.world.grammar import OPEN_SLOT
 
 # Of words that cmudict lacks, in its phonemes.
 OWN_PRONUNCIATIONS = {"oink": "OY NG K"}
@@ -63,13 +62,12 @@ class Sentences:
 
     @classmethod
     def of_questions(cls, world: World) -> "Sentences":
-        """Return what may be asked at any time, but for forms in which any words may stand."""
+        """Return what may be asked at any time."""
         templates = {
             template.text
             for section in world.intents
             for form in section.forms
             for template in form
-            if OPEN_SLOT not in template.slots
         }
         return cls(sorted(templates), world.grammar.slots)
 

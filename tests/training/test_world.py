@@ -58,7 +58,7 @@ def say(world: World, *questions: str) -> list[str]:
         ("what colour is the sky", "the sky is blue"),
         ("it is raining", "take an umbrella"),
         ("my name is peter", "nice to meet you peter"),
-        ("repeat after me door hat seven", "door hat seven"),
+        ("repeat after me seven red lights", "seven red lights"),
         ("thank you", "you are welcome"),
     ],
 )

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from training.world.grammar import ANY_INTENT, OPEN_SLOT, Grammar, GrammarError, Section, Template
+from training.world.grammar import ANY_INTENT, Grammar, GrammarError, Section, Template
 from training.world.matching import Matcher
 from training.world.rules import RULES, Slots
 
@@ -19,8 +19,6 @@ _LONGEST_QUESTION = 10  # Words; longer ones are understood but not drawn.
 _FOLLOW_UP_PART = 0.6  # Of the turns after the first, where a follow-up fits.
 _HELD_OUT_ONE_IN = 12
 _SMALL_FORM = 10  # Sentences; a form with fewer is never held out, it would hardly be learnt.
-# Words that sound like others, or begin a form, are not said where any word may stand.
-_NOT_OPEN = frozenset({"to", "two", "for", "four", "after", "me", "please"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +45,8 @@ class World:
         self._weights = list(itertools.accumulate(s.weight for s in self.intents))
         self.words = tuple(sorted(_words(grammar)))
         self._known = frozenset(self.words)
-        self.open_words = tuple(word for word in self.words if word not in _NOT_OPEN)
-        is_open_word = frozenset(self.open_words).__contains__
-        self._questions: Matcher[str] = Matcher(grammar.slots, is_open_word)
-        self._follow_ups: Matcher[str] = Matcher(grammar.slots, is_open_word)
+        self._questions: Matcher[str] = Matcher(grammar.slots)
+        self._follow_ups: Matcher[str] = Matcher(grammar.slots)
         for section in sections:
             matcher = self._follow_ups if section.is_follow_up else self._questions
             for template in itertools.chain.from_iterable(section.forms):
@@ -59,7 +55,7 @@ class World:
         for name in {before for s in self.follow_ups for before in s.after} - {ANY_INTENT}:
             answer = grammar.sections[name].answer
             assert answer is not None
-            self._answers[name] = Matcher(grammar.slots, is_open_word)
+            self._answers[name] = Matcher(grammar.slots)
             self._answers[name].add(answer, name)
         self._fitting = {
             s.name: [f for f in self.follow_ups if s.name in f.after or ANY_INTENT in f.after]
@@ -111,13 +107,6 @@ class World:
             dialogue.append(exchange)
         return dialogue
 
-    def draw_words(self, rng: random.Random) -> str:
-        """Return two to seven words in any order, which nothing but listening or reading can get right."""
-        while True:
-            words = " ".join(rng.choices(self.open_words, k=rng.randint(2, 7)))
-            if not self.is_held_out(words):
-                return words
-
     def _leads_on(self, intent: str) -> bool:
         return any(ANY_INTENT not in f.after for f in self._fitting.get(intent, ()))
 
@@ -139,8 +128,6 @@ class World:
         return template, {name: self._draw_value(rng, name) for name in template.slots}
 
     def _draw_value(self, rng: random.Random, name: str) -> str:
-        if name == OPEN_SLOT:
-            return " ".join(rng.choices(self.open_words, k=rng.randint(2, 4)))
         values = self.grammar.slots[name]
         return values[int(rng.random() * len(values))]
 
@@ -166,7 +153,7 @@ class World:
     def _draw_unknown(self, rng: random.Random) -> Exchange | None:
         kind = rng.random()
         if kind < 0.6:  # Any words in any order.
-            words = rng.choices(self.open_words, k=rng.randint(2, 7))
+            words = rng.choices(self.words, k=rng.randint(2, 7))
         elif kind < 0.8:  # The words of a question, no two neighbours left together.
             known = self._draw_known(rng)
             words = known.question.split() if known else []

@@ -11,7 +11,6 @@ from training.world.numbers import NUMBERS
 
 GRAMMAR_FILE = Path(__file__).with_name("grammar.txt")
 ANY_INTENT = "any"  # A follow-up `after any` fits every exchange and repeats its answer.
-OPEN_SLOT = "anything"  # The one slot without a list: a few words of the world in any order.
 
 _HEADER = re.compile(r"\[((?:parts|slots|table|intent|follow|reply)\b[^\]]*)\]")
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -76,13 +75,11 @@ class Grammar:
         return grammar
 
     def num_sentences(self, template: Template) -> int:
-        """Return how many sentences a template makes; the open slot counts as many."""
-        return math.prod(
-            1000 if name == OPEN_SLOT else len(self.slots[name]) for name in template.slots
-        )
+        """Return how many sentences a template makes."""
+        return math.prod(len(self.slots[name]) for name in template.slots)
 
     def sentences(self, template: Template) -> Iterator[str]:
-        """Yield every sentence of a template without the open slot."""
+        """Yield every sentence of a template."""
         for values in itertools.product(*(self.slots[name] for name in template.slots)):
             yield template.fill(dict(zip(template.slots, values, strict=True)))
 
@@ -218,7 +215,7 @@ class _Reader:
 
     def _template(self, text: str) -> Template:
         template = Template.of(text)
-        unknown = set(template.slots) - set(self._grammar.slots) - {OPEN_SLOT}
+        unknown = set(template.slots) - set(self._grammar.slots)
         if unknown:
             raise GrammarError(f"expected slots that have a list above, not {sorted(unknown)}")
         return template

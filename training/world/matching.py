@@ -1,12 +1,11 @@
 """Finds which templates a sentence fits, by a tree of words whose branches may also be slots."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, TypeVar
 
-from training.world.grammar import OPEN_SLOT, Template
+from training.world.grammar import Template
 
 T = TypeVar("T")
-_LONGEST_OPEN_SLOT = 4  # Words.
 
 
 class _Node(Generic[T]):
@@ -21,15 +20,12 @@ class _Node(Generic[T]):
 class Matcher(Generic[T]):
     """Templates, each with something that it stands for."""
 
-    def __init__(
-        self, slots: Mapping[str, Collection[str]], is_open_word: Callable[[str], bool]
-    ) -> None:
-        """`slots` are the lists of values; `is_open_word` tells what the open slot takes."""
+    def __init__(self, slots: Mapping[str, Collection[str]]) -> None:
+        """`slots` are the lists of values."""
         self._values = {name: frozenset(values) for name, values in slots.items()}
         self._longest = {
             name: max(len(value.split()) for value in values) for name, values in slots.items()
         }
-        self._is_open_word = is_open_word
         self._root: _Node[T] = _Node()
 
     def add(self, template: Template, meaning: T) -> None:
@@ -60,12 +56,7 @@ class Matcher(Generic[T]):
                 yield from self._descend(following, words, end, values | {name: value})
 
     def _fitting(self, name: str, words: list[str], start: int) -> Iterator[tuple[int, str]]:
-        longest = _LONGEST_OPEN_SLOT if name == OPEN_SLOT else self._longest[name]
-        for end in range(start + 1, min(start + longest, len(words)) + 1):
+        for end in range(start + 1, min(start + self._longest[name], len(words)) + 1):
             value = " ".join(words[start:end])
-            if name == OPEN_SLOT:
-                if not self._is_open_word(words[end - 1]):
-                    return
-                yield end, value
-            elif value in self._values[name]:
+            if value in self._values[name]:
                 yield end, value

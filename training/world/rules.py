@@ -68,17 +68,12 @@ def _moved(slot: str, by: int, lowest: int, highest: int) -> Rule:
     return rule
 
 
-def _repeat(slots: Mapping[str, str]) -> Slots | None:
-    return {"phrase": slots["anything"]} if "anything" in slots else {}
-
-
 RULES: dict[str, Rule] = {
     "sum": _sum,
     "count": _count,
     "count_back": _count_back,
     "backwards": _backwards,
     "more_time": _more_time,
-    "repeat": _repeat,
     "day_after": _neighbour(WEEKDAYS, "weekday", "other_day", 1),
     "day_before": _neighbour(WEEKDAYS, "weekday", "other_day", -1),
     "number_after": _shifted("before_hundred", "total", 1),

@@ -1,0 +1,1 @@
+"""The live assistant: somebody talks, voiced answers."""

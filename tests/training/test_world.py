@@ -50,8 +50,7 @@ def say(world: World, *questions: str) -> list[str]:
         ("could you switch the light on in the kitchen", "the kitchen light is on"),
         ("set a timer for ten minutes", "timer set for ten minutes"),
         ("wake me at half past seven", "alarm set for half past seven"),
-        ("what is thirty six plus six", "thirty six plus six is forty two"),
-        ("what is thirty seven plus five", "thirty seven plus five is forty two"),
+        ("what is sixteen plus six", "sixteen plus six is twenty two"),
         ("what day comes after sunday", "monday comes after sunday"),
         ("what day is before monday", "sunday comes before monday"),
         ("what comes after ninety nine", "one hundred comes after ninety nine"),
@@ -112,8 +111,10 @@ def test_words_of_another_world_have_no_answer(world: World) -> None:
     assert world.answer("") is None
 
 
-def test_sums_over_one_hundred_have_no_answer(world: World) -> None:
-    assert world.answer("what is ninety nine plus ten") is None
+def test_sums_and_timers_beyond_the_world_are_not_understood(world: World) -> None:
+    timer = ["set a timer for fifty eight minutes", "add five minutes"]
+    assert say(world, *timer)[-1] == NOT_UNDERSTOOD
+    assert say(world, "what is five plus ten", "plus eight", "plus nine")[-1] == NOT_UNDERSTOOD
 
 
 def test_known_words_without_sense_are_not_understood(world: World) -> None:
@@ -220,7 +221,7 @@ def test_dialogues_for_training_hold_no_held_out_question(
 
 
 def test_about_one_sentence_in_twelve_is_held_out_but_none_of_a_small_form() -> None:
-    sums = [f"what is {number} plus three" for number in NUMBERS]
+    sums = [f"what comes after {number}" for number in NUMBERS]
     assert 2 <= sum(map(is_held_out, sums)) <= 20
     small = ["thank you mini", "stop the music", "no problem", NOT_UNDERSTOOD, "stop it"]
     facts = [

@@ -1,6 +1,6 @@
 """The answers that are computed: each rule gets the slots said and gives those that follow.
 
-A rule returns None when the world has no answer (a sum over one hundred, a timer over an hour);
+A rule returns None when the world has no answer (a number over twenty to add to, a timer over an hour);
 such a question is then neither drawn nor understood.
 """
 
@@ -12,6 +12,7 @@ Slots = dict[str, str]
 Rule = Callable[[Mapping[str, str]], Slots | None]
 
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_LARGEST_NUMBER = 20  # To which something is added.
 _DURATION_LIMITS = range(1, 61)  # Minutes that a timer takes.
 
 
@@ -35,7 +36,10 @@ def _neighbour(cycle: list[str], slot: str, result: str, by: int) -> Rule:
 
 
 def _sum(slots: Mapping[str, str]) -> Slots | None:
-    return _numeral("total", to_number(slots["number"]) + to_number(slots["step"]))
+    number = to_number(slots["number"])
+    return (
+        None if number > _LARGEST_NUMBER else _numeral("total", number + to_number(slots["step"]))
+    )
 
 
 def _count(slots: Mapping[str, str]) -> Slots | None:

@@ -14,7 +14,7 @@ from training.world.rules import RULES, Slots
 NOT_UNDERSTOOD = "sorry i did not understand"
 UNKNOWN = "unknown"  # The intent of what means nothing in the world.
 
-_UNKNOWN_PART = 0.025  # Of all draws that stand alone; as much again is nonsense of the grammar's.
+_UNKNOWN_PART = 0.02  # Of all draws that stand alone; as much again is nonsense of the grammar's.
 _LONGEST_QUESTION = 10  # Words; longer ones are understood but not drawn.
 _FOLLOW_UP_PART = 0.6  # Of the turns after the first, where a follow-up fits.
 _HELD_OUT_ONE_IN = 12
@@ -152,9 +152,9 @@ class World:
 
     def _draw_unknown(self, rng: random.Random) -> Exchange | None:
         kind = rng.random()
-        if kind < 0.6:  # Any words in any order.
-            words = rng.choices(self.words, k=rng.randint(2, 7))
-        elif kind < 0.8:  # The words of a question, no two neighbours left together.
+        if kind < 0.2:  # Any words in any order.
+            words = rng.choices(self.words, k=rng.randint(2, 5))
+        elif kind < 0.35:  # The words of a question, no two neighbours left together.
             known = self._draw_known(rng)
             words = known.question.split() if known else []
             pairs = set(itertools.pairwise(words))
@@ -168,7 +168,7 @@ class World:
         question = " ".join(words)
         if next(self._questions.readings(question), None) is not None:
             return None
-        if kind < 0.8 and self.is_follow_up(question):
+        if kind < 0.35 and self.is_follow_up(question):
             return None
         return Exchange(intent=UNKNOWN, question=question, answer=NOT_UNDERSTOOD)
 

@@ -15,3 +15,11 @@ class FormatError(AudioError):
 
 class OutputError(VoicedError):
     """A file or stream could not be written: no permission, no folder, no space."""
+
+
+class DeviceError(VoicedError):
+    """A sound device cannot be used: none is there, it is busy, it takes no usable rate, PortAudio is missing."""
+
+
+class UnknownDeviceError(DeviceError):
+    """A device was asked for by a number or a name that none has, or that several have."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Literal, TextIO
 
 from voiced import __version__
-from voiced.errors import UsageError, VoicedError
+from voiced.errors import UnknownDeviceError, UsageError, VoicedError
 
-COMMANDS = ("run", "asr", "tts", "chat", "pull", "models", "doctor")
+COMMANDS = ("run", "asr", "tts", "chat", "pull", "models", "devices", "doctor")
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -81,7 +81,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         if args.debug:
             traceback.print_exc()
         print(f"voiced: {error}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, UsageError | UnknownDeviceError) else EXIT_FAILED
     except KeyboardInterrupt:
         print("voiced: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

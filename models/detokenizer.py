@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from transformers import Lfm2Config
 
 from models.backbone import BackboneCache, backbone_config, build_backbone, forward
-from models.checkpoint import check_finite, index_weights, load_weights, read_json, require_folder
+from models.checkpoint import check_finite, index_weights, load_weights
 from models.config import check_value
 from models.errors import CheckpointError, RangeError
+from models.folder import read_json, require_folder
 
 CODEBOOK_SIZE = 2048  # Codes a codebook, where config.json does not say.
 NUM_CODEBOOKS = 8

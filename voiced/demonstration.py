@@ -102,8 +102,8 @@ def read_demonstration(folder: Path) -> Demonstration | None:
     path = folder / FILE
     if not path.is_file():
         return None
-    from models.checkpoint import read_json
     from models.config import parse_section
+    from models.folder import read_json
 
     demonstration: Demonstration = parse_section(
         Demonstration,

@@ -10,10 +10,10 @@ from typing import Literal
 from transformers import Lfm2Config
 
 from models.backbone import backbone_config
-from models.checkpoint import read_json
 from models.config import parse_section
 from models.conformer import ConformerConfig
 from models.errors import CheckpointError
+from models.folder import read_json
 from models.lfm2_audio.depthformer import DepthformerConfig
 from models.mel import PreprocessorConfig
 

@@ -44,11 +44,21 @@ class _Reply:
     steps: list[TextToken | AudioFrame]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """A place in a conversation that it can return to; made by `Conversation.mark`."""
+
+    num_positions: int  # In the cache.
+    pending: tuple[Tensor, ...]
+    state: Tensor | None
+    reply: _Reply | None
+
+
 class Conversation:
     """Text and sound in order, each position computed once.
 
     What is appended waits until `prefill` or `generate` needs it. A reply stays open, and can be rolled back to any of
-    its steps, until something is appended behind it.
+    its steps, until something is appended behind it; a mark made before that leads back there.
     """
 
     def __init__(self, model: "Lfm2Audio") -> None:
@@ -62,6 +72,7 @@ class Conversation:
             None  # Last hidden state (hidden,); None while something is pending.
         )
         self._reply: _Reply | None = None  # From `generate` until something is appended.
+        self._mark: Mark | None = None  # The newest; what a return to it needs is kept.
         # Rises with every generate, rollback and append; an iterator from `generate` ends when it is not the newest.
         self._iteration = 0
         self.append_tokens(model.tokenizer.encode_template("<|startoftext|>"))
@@ -111,6 +122,14 @@ class Conversation:
         """
         self._append(self.model.encode_audio(samples))
 
+    def append_encoded(self, embeddings: Tensor) -> None:
+        """Append what somebody said, as `Lfm2Audio.encode_audio` has made it, shape (positions, hidden).
+
+        Raises:
+            RangeError: no room left.
+        """
+        self._append(embeddings)
+
     @torch.inference_mode()
     def append_frames(self, codes: Tensor) -> None:
         """Append audio frames of an earlier reply.
@@ -129,9 +148,27 @@ class Conversation:
         return torch.cat(self._pending) if self._pending else self._network.embed_tokens([])
 
     @torch.inference_mode()
-    def prefill(self) -> None:
-        """Compute all that was appended, so that a following `generate` begins at once."""
-        self._feed()
+    def prefill(self, most: int | None = None) -> bool:
+        """Compute what was appended, so that a following `generate` begins at once; return whether something is left.
+
+        Args:
+            most: positions to compute now; None: all.
+        """
+        if self._state is not None:
+            return False
+        if most is None:
+            self._feed()
+            return False
+        waiting = torch.cat(self._pending)
+        self._pending = [waiting[:most]]
+        try:
+            self._feed()
+        finally:
+            if len(waiting) > most:
+                # The last states are only needed by what comes after everything.
+                self._pending.append(waiting[most:])
+                self._state = None
+        return len(waiting) > most
 
     def generate(
         self, mode: Mode, *, max_steps: int, sampling: Sampling | None = None
@@ -146,6 +183,7 @@ class Conversation:
             NonFiniteError: the backbone's state or the logits are not finite.
         """
         sampling = sampling or Sampling()
+        self._drop_mark_within_reply()
         reply = self._reply = self._reply or self._begin_reply()
         generator = StepGenerator(sampling.seed, self.model.device)
         config = self.model.config
@@ -185,6 +223,7 @@ class Conversation:
         self._iteration += 1
         if num_steps == len(reply.steps):
             return
+        self._drop_mark_within_reply()
         kept = reply.steps[:num_steps]
         self._pending.clear()
         if kept:
@@ -199,6 +238,67 @@ class Conversation:
         self._reply = _Reply(
             reply.start, reply.start_state, TextStream(self.model.tokenizer, spoken), kept
         )
+
+    def mark(self) -> Mark:
+        """Return the place where the conversation is, its open reply included; an older mark holds no longer.
+
+        Until the next mark the conversation keeps the inputs of its short convolutions from here on. A mark within a reply
+        holds until that reply is gone on with or rolled back.
+        """
+        reply = self._reply
+        self._cache.keep_from(reply.start if reply else self._cache.num_positions)
+        self._mark = Mark(self._cache.num_positions, tuple(self._pending), self._state, reply)
+        return self._mark
+
+    def return_to(self, mark: Mark) -> None:
+        """Forget all since `mark`, exactly as if it had never been; an open iterator of `generate` ends at its next step.
+
+        Raises:
+            RangeError: the mark holds no longer.
+        """
+        if mark is not self._mark:
+            raise RangeError(
+                "cannot return to this mark: expected the newest one, and the reply that was open there as it was"
+            )
+        self._iteration += 1
+        self._cache.truncate(mark.num_positions)
+        self._pending = list(mark.pending)
+        self._state, self._reply = mark.state, mark.reply
+
+    @torch.inference_mode()
+    def resume_reply(self, steps: Sequence[int | Sequence[int]]) -> list[TextToken | AudioFrame]:
+        """Open a reply with steps that were made before, as if `generate` had just made them, and return them.
+
+        Args:
+            steps: the number of a text token, or the codes of a frame as AudioFrame has them.
+
+        Raises:
+            RangeError: a token or code that the model does not have, or no room left.
+            NonFiniteError: the backbone's state is not finite.
+        """
+        self._check_room(len(steps))
+        text = TextStream(self.model.tokenizer)
+        made: list[TextToken | AudioFrame] = [
+            TextToken(index, step, text.push(step))
+            if isinstance(step, int)
+            else AudioFrame(index, tuple(step))
+            for index, step in enumerate(steps)
+        ]
+        embeddings = [self._embed(step) for step in made]
+        reply = self._begin_reply()
+        self._iteration += 1
+        self._reply = _Reply(reply.start, reply.start_state, text, made)
+        if embeddings:
+            # As after `generate`: the last step waits, so that a rollback finds all others computed.
+            if len(embeddings) > 1:
+                self._pending, self._state = embeddings[:-1], None
+                self._feed()
+            self._pending, self._state = embeddings[-1:], None
+        return list(made)
+
+    def _drop_mark_within_reply(self) -> None:
+        if self._mark is not None and self._mark.reply is not None:
+            self._mark = None if self._mark.reply is self._reply else self._mark
 
     @torch.inference_mode()
     def _begin_reply(self) -> "_Reply":
@@ -286,7 +386,7 @@ class Conversation:
                     raise
                 # What was fed is not fed again, should a later part be interrupted.
                 self._pending = list(parts[index + 1 :])
-                if self._reply is None:
+                if self._reply is None and self._mark is None:
                     self._cache.keep_from(self._cache.num_positions)
             self._state = state
         return self._state

@@ -14,12 +14,12 @@ from models.checkpoint import (
     check_finite,
     index_weights,
     load_weights,
-    require_folder,
     stored_dtype,
 )
 from models.decoding import FrameDecoder
 from models.detokenizer import Detokenizer
 from models.errors import CheckpointError, RangeError
+from models.folder import require_folder
 from models.lfm2_audio.config import Lfm2AudioConfig
 from models.lfm2_audio.conversation import Conversation
 from models.lfm2_audio.network import Network

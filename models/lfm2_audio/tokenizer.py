@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders
 
-from models.checkpoint import require_folder
 from models.errors import CheckpointError
+from models.folder import require_folder
 
 # The published code finds these tokens by number (liquid-audio 1.3.0, model/lfm2_audio.py).
 START_OF_TEXT, TURN_START, TURN_END, AUDIO_START, TEXT_END = 1, 6, 7, 128, 130

@@ -12,9 +12,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from models.checkpoint import read_json
 from models.config import parse_section
 from models.errors import CheckpointError
+from models.folder import read_json
 
 # Beside the weights, only where their sizes are not the published ones.
 DIMS_FILE = "mimi_dims.json"

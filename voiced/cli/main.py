@@ -13,7 +13,7 @@ from typing import Literal, TextIO
 from voiced import __version__
 from voiced.errors import UnknownDeviceError, UsageError, VoicedError
 
-COMMANDS = ("run", "asr", "tts", "chat", "pull", "models", "devices", "doctor")
+COMMANDS = ("run", "asr", "tts", "chat", "pull", "models", "devices", "config", "doctor")
 
 EXIT_OK = 0
 EXIT_FAILED = 1

@@ -31,8 +31,8 @@ from voiced.voice_activity import RATE_HZ
 
 # Between two utterances that are answered together; as long as the machine's own shortest pause.
 JOIN_GAP = RATE_HZ // 5
-# More than this is not carried from utterance to utterance; the encoder's memory grows with the square of it.
-LONGEST_CARRIED = 120 * RATE_HZ
+# More than this is not carried from utterance to utterance: the engine takes 60 s at once.
+LONGEST_CARRIED = 55 * RATE_HZ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +45,22 @@ class Prepare:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Forget exchange `turn` wholly, what the user said in it too."""
+    """Forget exchange `turn` wholly, what the user said in it too, and what the speaker was given of it and has not played.
+
+    Attributes:
+        made_samples: of its sound at 24 kHz that were made in vain.
+    """
 
     turn: int
+    made_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Stop making the reply of `turn`, and remember of it what was heard: so many samples at 24 kHz."""
+    """Stop making the reply of `turn`, and remember of it what was heard: so many samples at 24 kHz.
+
+    The reply is over with that; the engine's answer tells which words were heard.
+    """
 
     turn: int
     heard_samples: int
@@ -100,7 +108,7 @@ class StopSound:
 
 @dataclass(frozen=True, slots=True)
 class UserSaid:
-    """The user's side of exchange `turn` is complete; `end` is where the voice ended, None for text."""
+    """The user's side of exchange `turn` is complete: `speech`, or text where that is None."""
 
     turn: int
     speech: Speech | None
@@ -118,11 +126,11 @@ class ReplyTextGrew:
 
 @dataclass(frozen=True, slots=True)
 class ReplyOver:
-    """The reply is over: `text` is what it said, as far as it was heard, and `heard_samples` how long that lasted."""
+    """The reply was heard to its end: `text` is what it said, `num_samples` at 24 kHz how long it lasted."""
 
     turn: int
     text: str
-    heard_samples: int
+    num_samples: int
     ended: HowEnded
 
 
@@ -153,7 +161,8 @@ class _Reply:
     text: list[tuple[str, int]] = field(default_factory=list)  # With its place in the sound.
     num_samples: int = 0  # Made so far.
     ended: HowEnded | None = None  # How the engine ended it; None while it makes more.
-    is_sounding: bool = False  # Some of it was given to the speaker.
+    is_given: bool = False  # Some of it was given to the speaker,
+    is_sounding: bool = False  # and that has begun to play it.
 
 
 class Conductor:
@@ -167,12 +176,10 @@ class Conductor:
 
     Attributes:
         turn: number of the newest exchange; what comes for another one is late and means nothing.
-        num_discarded: replies that were prepared in vain.
     """
 
     def __init__(self, *, is_preemptive: bool, wants_transcripts: bool) -> None:
         self.turn = 0
-        self.num_discarded = 0
         self._is_preemptive = is_preemptive
         self._wants_transcripts = wants_transcripts
         self._reply: _Reply | None = None
@@ -224,7 +231,7 @@ class Conductor:
         reply = self._reply
         if reply is None or not reply.is_wanted:
             return []
-        return [StopSound(reply.turn)] if reply.is_sounding else self.stopped(reply.turn, 0)
+        return [StopSound(reply.turn)] if reply.is_given else self.stopped(reply.turn, 0)
 
     def entered(self, text: str) -> list[Action]:
         """Take a turn of written text; the turn machine was told before, and what it said then was taken."""
@@ -252,7 +259,7 @@ class Conductor:
         if not reply.is_wanted:
             reply.sound.append(samples)
             return []
-        reply.is_sounding = True
+        reply.is_given = True
         return [Play(turn, samples)]
 
     def made_all(self, turn: int, ended: HowEnded) -> list[Action]:
@@ -265,13 +272,19 @@ class Conductor:
 
     # What the speaker says
 
+    def sounds(self, turn: int) -> None:
+        """Learn that the speaker has begun to play a reply."""
+        reply = self._of(turn)
+        if reply is not None and reply.is_given:
+            reply.is_sounding = True
+
     def played(self, turn: int) -> list[Action]:
         """Learn that all of a reply was played."""
         reply = self._of(turn)
         if reply is None or reply.ended is None:
             return []
         self._reply = None
-        return [self._over(reply, reply.num_samples, reply.ended)]
+        return [_over(reply)]
 
     def stopped(self, turn: int, heard_samples: int) -> list[Action]:
         """Learn how much of a reply was played before `StopSound`."""
@@ -279,7 +292,7 @@ class Conductor:
         if reply is None:
             return []
         self._reply = None
-        return [Cut(turn, heard_samples), self._over(reply, heard_samples, "interrupted")]
+        return [Cut(turn, heard_samples)]
 
     # Deciding
 
@@ -308,7 +321,7 @@ class Conductor:
             actions.append(Transcribe(reply.turn, whole))
         actions += [ReplyTextGrew(reply.turn, *text) for text in reply.text]
         actions += [Play(reply.turn, samples) for samples in reply.sound]
-        reply.is_sounding = bool(reply.sound)
+        reply.is_given = bool(reply.sound)
         reply.sound = []
         return actions + (self._finish(reply) if reply.ended is not None else [])
 
@@ -318,11 +331,10 @@ class Conductor:
         return self._begin(said, is_wanted=True) if said else []
 
     def _finish(self, reply: _Reply) -> list[Action]:
-        if reply.is_sounding:
+        if reply.is_given:
             return [EndSound(reply.turn)]
-        assert reply.ended is not None
         self._reply = None
-        return [self._over(reply, 0, reply.ended)]
+        return [_over(reply)]
 
     def _take_back(self) -> list[Action]:
         """The user goes on before a sample of the reply was heard: answer later, all of it together."""
@@ -338,15 +350,13 @@ class Conductor:
         if reply is None or reply.is_sounding:
             return []
         self._reply = None
-        self.num_discarded += 1
-        return [Discard(reply.turn)]
+        return [Discard(reply.turn, reply.num_samples)]
 
-    def _over(self, reply: _Reply, heard_samples: int, ended: HowEnded) -> ReplyOver:
-        is_whole = heard_samples >= reply.num_samples
-        text = "".join(
-            text for text, position in reply.text if is_whole or position < heard_samples
-        )
-        return ReplyOver(reply.turn, text, heard_samples, ended)
+
+def _over(reply: _Reply) -> ReplyOver:
+    assert reply.ended is not None
+    text = "".join(text for text, _ in reply.text)
+    return ReplyOver(reply.turn, text, reply.num_samples, reply.ended)
 
 
 def joined(said: Sequence[Speech]) -> Samples:

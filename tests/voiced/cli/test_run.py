@@ -1,22 +1,26 @@
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from tests.fakes import FakeModel, end_of_audio, frame
+from tests.fakes import ScriptStep, end_of_audio, frame
+from tests.voiced.engine.fakes import FakeEngineModel
 from voiced.cli import run
 from voiced.cli.main import main
-from voiced.speech_model import FRAME_SAMPLES
+from voiced.engine.core import EngineOptions
+from voiced.engine.messages import Ready
+from voiced.engine.runner import Loaded
+from voiced.engine.thread import in_thread
+from voiced.speech_model import FRAME_SAMPLES, REPLY_SAMPLING
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "golden" / "checkpoint"
-QUESTION_S = 0.5
-SILENT_SAMPLES = round(QUESTION_S * 24_000)
+QUESTION_S = soundfile.info(run.EXAMPLE).duration
 
-Use = Callable[..., FakeModel]
+Use = Callable[..., FakeEngineModel]
 
 
 @pytest.fixture
@@ -25,71 +29,98 @@ def use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    soundfile.write("q.wav", np.full(round(QUESTION_S * 16_000), 0.1), 16_000)
+    shutil.copy(run.EXAMPLE, "q.wav")
+    soundfile.write("silence.wav", np.zeros(16_000), 16_000)
 
-    def use_model(*script: Any) -> FakeModel:
-        model = FakeModel(*(script or (["Yes", frame(512), " well", frame(512), end_of_audio()],)))
-        monkeypatch.setattr("voiced.cli.run.load_model", lambda _: model)
+    def use_model(script: Sequence[ScriptStep] = ()) -> FakeEngineModel:
+        answer = script or ["Yes", frame(512), " well", frame(512), end_of_audio()]
+        model = FakeEngineModel(lambda _: answer)
+        loaded = Loaded(model, Ready(name="fake", load_s=0.0), EngineOptions(reply=REPLY_SAMPLING))
+        monkeypatch.setattr(run, "launch_in_thread", lambda _: in_thread(lambda: loaded))
         return model
 
     return use_model
 
 
-def test_fast_replies_exactly_where_the_input_ends(use: Use) -> None:
+def events_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_fast_replies_as_soon_as_the_turn_is_over(use: Use) -> None:
     use()
     assert main("run --input q.wav --output a.wav --fast".split()) == 0
     sound, rate_hz = soundfile.read("a.wav")
     assert rate_hz == 24_000
-    assert sound.tolist() == [0.0] * SILENT_SAMPLES + [0.25] * 2 * FRAME_SAMPLES
-
-
-def test_in_real_time_the_reply_does_not_come_before_the_input_has_ended(use: Use) -> None:
-    use()
-    assert main("run --input q.wav --output a.wav".split()) == 0
-    sound, _ = soundfile.read("a.wav")
     heard = np.flatnonzero(sound)
-    assert heard[0] >= SILENT_SAMPLES
-    assert len(heard) == 2 * FRAME_SAMPLES
+    assert len(heard) == heard[-1] - heard[0] + 1 == 2 * FRAME_SAMPLES
+    assert set(sound[heard]) == {0.25}
+    assert QUESTION_S - 0.1 < heard[0] / rate_hz < QUESTION_S + 1.0
+
+
+def test_in_real_time_the_turns_are_the_same(use: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    turns = []
+    for option in ("--fast", ""):
+        use()
+        assert main(f"run --input q.wav --output a.wav --json {option}".split()) == 0
+        turns.append(
+            [
+                (e["event"], e["role"], e["text"])
+                for e in events_of(capsys)
+                if e["event"] in {"turn_ended", "text_added"}
+            ]
+        )
+    assert turns[0] == turns[1]
 
 
 def test_json_lines_tell_times_in_the_output(use: Use, capsys: pytest.CaptureFixture[str]) -> None:
     use()
     assert main("run --input q.wav --output a.wav --fast --json".split()) == 0
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [(e["event"], e["role"], e["text"], e["start_s"]) for e in events] == [
-        ("turn_ended", "user", "", 0.0),
-        ("text_added", "assistant", "Yes", 0.5),
-        ("text_added", "assistant", " well", 0.58),
-        ("turn_ended", "assistant", "Yes well", 0.5),
-    ]
-    assert (events[-1]["end_s"], events[-1]["audio"], events[-1]["audio_start_s"]) == (
-        0.66,
+    events = events_of(capsys)
+    asked, *_, replied = [event for event in events if event["event"] == "turn_ended"]
+    assert (asked["role"], asked["audio"]) == ("user", "q.wav")
+    assert (replied["role"], replied["text"], replied["audio"]) == (
+        "assistant",
+        "Yes well",
         "a.wav",
-        0.5,
     )
+    heard = np.flatnonzero(soundfile.read("a.wav")[0])
+    assert replied["audio_start_s"] == replied["start_s"] == pytest.approx(heard[0] / 24_000)
+    assert replied["end_s"] == pytest.approx((heard[-1] + 1) / 24_000)
+    words = [event["text"] for event in events if event["event"] == "transcribed"]
+    assert words  # Of the fake: what it was told.
 
 
-def test_in_real_time_the_times_are_those_of_the_output(
-    use: Use, capsys: pytest.CaptureFixture[str]
+def test_silence_is_not_answered(use: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    use()
+    assert main("run --input silence.wav --output a.wav --fast".split()) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "nobody spoke in silence.wav" in captured.err
+    assert not soundfile.read("a.wav")[0].any()
+
+
+def test_without_sound_devices_it_answers_the_example_and_says_where_the_reply_lies(
+    use: Use,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     use()
-    main("run --input q.wav --output a.wav --json".split())
-    last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    heard = np.flatnonzero(soundfile.read("a.wav")[0])
-    assert last["audio_start_s"] == last["start_s"] == pytest.approx(heard[0] / 24_000, abs=1e-3)
-    assert last["end_s"] == pytest.approx((heard[-1] + 1) / 24_000, abs=1e-3)
-
-
-def test_without_input_it_answers_the_example_and_says_where_the_reply_lies(
-    use: Use, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = use()
-    assert main(["run", "--fast"]) == 0
+    monkeypatch.setattr("audio.portaudio.PortAudioCard.list_devices", lambda _: [])
+    assert main(["run"]) == 0
     [reply] = tmp_path.glob("voiced-*/reply.wav")
     error = capsys.readouterr().err
-    assert "no live assistant with microphone and speaker yet" in error
+    assert "no input device" in error
     assert f"the reply is in {reply}" in error
-    assert len(model.conversations[0].turns[1].audio[0]) == soundfile.info(run.EXAMPLE).frames
+
+
+def test_a_device_that_was_asked_for_and_is_not_there_ends_it(
+    use: Use, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use()
+    monkeypatch.setattr("audio.portaudio.PortAudioCard.list_devices", lambda _: [])
+    assert main("run --input-device usb".split()) == 1
+    assert "no input device" in capsys.readouterr().err
 
 
 def test_the_example_is_small_and_in_the_format_the_model_hears() -> None:
@@ -103,17 +134,18 @@ def test_where_the_example_is_missing_it_says_what_to_do(
 ) -> None:
     use()
     monkeypatch.setattr(run, "EXAMPLE", Path("elsewhere/question.wav"))
-    assert main(["run"]) == 2
+    assert main(["run", "--fast"]) == 2
     assert "give --input Q.wav --output A.wav" in capsys.readouterr().err
 
 
-def test_ctrl_c_keeps_what_was_played_and_exits_130(
-    use: Use, capsys: pytest.CaptureFixture[str]
+def test_a_model_that_cannot_be_loaded_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    use([frame(512), KeyboardInterrupt()])
-    assert main("run --input q.wav --output a.wav --fast".split()) == 130
-    assert soundfile.info("a.wav").frames == SILENT_SAMPLES + FRAME_SAMPLES // 2
-    assert "a.wav" in capsys.readouterr().err
+    output = ["--output", str(tmp_path / "a.wav"), "--model", str(tmp_path)]
+    assert main(["run", "--input", str(run.EXAMPLE), *output]) == 1
+    error = capsys.readouterr().err
+    assert "config.json" in error.splitlines()[-1]
+    assert "Traceback" not in error
 
 
 @pytest.mark.parametrize(
@@ -123,16 +155,20 @@ def test_ctrl_c_keeps_what_was_played_and_exits_130(
         ("--input q.wav --output q.wav", "q.wav is both input and output"),
         ("--input q.wav --output missing/a.wav", "the folder missing does not exist"),
         ("--input q.wav --output /dev/full --fast", "no space is left"),
+        ("--input q.wav --max-reply 0", "--max-reply"),
     ],
 )
 def test_bad_files_are_one_sentence(
     use: Use, capsys: pytest.CaptureFixture[str], arguments: str, message: str
 ) -> None:
     use()
-    assert main(["run", *arguments.split()]) in (1, 2)
+    try:
+        code = main(["run", *arguments.split(), "--model", str(CHECKPOINT)])
+    except SystemExit as end:  # Of argparse.
+        code = int(end.code or 0)
+    assert code in (1, 2)
     error = capsys.readouterr().err
-    assert error.startswith("voiced: ")
-    assert error.count("\n") == 1
+    assert "Traceback" not in error
     assert message in error
 
 
@@ -144,4 +180,4 @@ def test_a_checkpoint_answers_the_example(
     assert main(["run", "--output", str(output), "--fast", "--max-reply", "2", *model]) == 0
     question = soundfile.info(run.EXAMPLE)
     assert soundfile.info(output).duration > question.duration + 0.08
-    assert "assistant: " in capsys.readouterr().out
+    assert "voiced: " in capsys.readouterr().out

@@ -1,0 +1,215 @@
+"""A live talk through the microphone and the speaker of this machine."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from audio.chunk import AudioChunk
+from audio.devices import Direction
+from audio.events import (
+    CaptureLost,
+    DeviceLost,
+    DeviceOpened,
+    DeviceUnavailable,
+    PlayoutDropped,
+    PlayoutUnderrun,
+    SoundEvent,
+)
+from protocols.events import Event, Noticed, State, StateChanged
+from voiced.commands import Command, EnterText, Interrupt, Press, Quit, Release, ToggleMute
+from voiced.engine.session import EngineSession, Lost
+from voiced.errors import EngineError
+from voiced.live.session import LiveSession
+from voiced.timing import AsyncClock
+
+TICK_S = (
+    0.02  # Between two looks at the devices; what the engine makes goes to the speaker at once.
+)
+
+
+class Devices(Protocol):
+    """What is needed of audio.duplex.Duplex."""
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+    def open_microphone(self) -> None: ...
+    def close_microphone(self) -> None: ...
+    def poll(self) -> tuple[list[AudioChunk], list[SoundEvent]]: ...
+
+
+class TalkClock:
+    """The conversation's clock: the microphone's time, and the machine's between its chunks."""
+
+    def __init__(self, clock: AsyncClock) -> None:
+        self._clock = clock
+        self._origin_s = clock.now_s()
+        self._is_set = False
+
+    def now_s(self) -> float:
+        """Return seconds since the first sample that was recorded, or before that since the beginning."""
+        return self._clock.now_s() - self._origin_s
+
+    def set_by(self, chunk: AudioChunk) -> None:
+        """Learn from the first chunk that came when recording began."""
+        if not self._is_set:
+            self._is_set = True
+            self._origin_s = self._clock.now_s() - chunk.end / chunk.rate_hz
+
+    async def wait_s(self, duration_s: float) -> None:
+        """Let others run for so long."""
+        await self._clock.wait_s(duration_s)
+
+
+class DeviceTalk:
+    """One talk, from `run` until the user quits.
+
+    Args:
+        session: uses `engine` and the speaker of `devices`.
+        engine: is closed at the end.
+        devices: are opened and closed here.
+        commands: of the user, besides speaking; ends when there will be no more.
+        show: is told what happens.
+        hear: is given what the microphone hears, for a level or a recording.
+        clock: is set by the microphone.
+    """
+
+    def __init__(
+        self,
+        session: LiveSession,
+        engine: EngineSession,
+        devices: Devices,
+        *,
+        commands: AsyncIterator[Command],
+        show: Callable[[Event], None],
+        hear: Callable[[AudioChunk], None],
+        clock: TalkClock,
+    ) -> None:
+        self._session = session
+        self._engine = engine
+        self._devices = devices
+        self._commands = commands
+        self._show = show
+        self._hear = hear
+        self._clock = clock
+        self._state: State = "loading"
+        self._is_muted = (
+            False  # As the user wants it; the session is when the microphone is closed.
+        )
+        self._is_over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Talk until the user quits or the engine is given up.
+
+        Raises:
+            EngineError: the engine was given up.
+        """
+        self._devices.open()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._listen_to_engine(), name="engine events"),
+                    group.create_task(self._obey(), name="commands"),
+                    group.create_task(self._poll(), name="sound devices"),
+                ]
+                await self._is_over.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._engine.close()
+            self._devices.close()
+
+    def quit(self) -> None:
+        """End the talk at once."""
+        self._is_over.set()
+
+    async def drain(self) -> None:
+        """End the talk when the reply that is being made or played is over."""
+        if not self._is_muted:
+            self._toggle_mute()
+        while not self._session.is_idle:
+            await self._clock.wait_s(TICK_S)
+        self.quit()
+
+    async def _poll(self) -> None:
+        while True:
+            chunks, events = self._devices.poll()
+            for event in events:
+                self._notice(event)
+            for chunk in chunks:
+                self._take(chunk)
+            self._session.tick()
+            self._tell_state()
+            await self._clock.wait_s(TICK_S)
+
+    def _take(self, chunk: AudioChunk) -> None:
+        self._clock.set_by(chunk)
+        if self._is_muted:
+            return
+        if self._session.state == "muted":
+            self._session.unmute(chunk.start)
+        self._hear(chunk)
+        self._session.hear(chunk)
+
+    async def _listen_to_engine(self) -> None:
+        async for event in self._engine:
+            self._session.take(event)
+            self._session.tick()
+            self._tell_state()
+            if isinstance(event, Lost) and event.is_final:
+                raise EngineError(event.reason)
+
+    async def _obey(self) -> None:
+        async for command in self._commands:
+            match command:
+                case ToggleMute():
+                    self._toggle_mute()
+                case Interrupt():
+                    self._session.interrupt()
+                case Press():
+                    self._session.press()
+                case Release():
+                    self._session.release()
+                case EnterText(text=text):
+                    self._session.enter(text)
+                case Quit():
+                    self.quit()
+            self._tell_state()
+
+    def _toggle_mute(self) -> None:
+        self._is_muted = not self._is_muted
+        if self._is_muted:
+            self._session.mute()
+            self._devices.close_microphone()
+        else:
+            self._devices.open_microphone()
+
+    def _tell_state(self) -> None:
+        if self._session.state != self._state:
+            self._state = self._session.state
+            self._show(StateChanged(state=self._state))
+
+    def _notice(self, event: SoundEvent) -> None:
+        match event:
+            case DeviceOpened(direction=direction, name=name, rate_hz=rate_hz):
+                self._say(f"{_what(direction)} {name!r} at {rate_hz} Hz")
+            case DeviceLost(direction=direction, name=name, reason=reason):
+                self._say(f"{_what(direction)} {name!r} is gone: {reason}; waiting for it")
+                if direction is Direction.INPUT:
+                    self._session.end_input()
+            case DeviceUnavailable(direction=direction, reason=reason):
+                self._say(f"{_what(direction)} cannot be used: {reason}; trying again")
+            case CaptureLost(num_samples=num_samples):
+                self._say(
+                    f"{num_samples / 16:.0f} ms of what you said were lost: the machine is too busy"
+                )
+            case PlayoutUnderrun(num_times=num_times):
+                self._session.note_underruns(num_times)
+            case PlayoutDropped():
+                self._say("a reply was not played: the speaker is away")
+
+    def _say(self, text: str) -> None:
+        self._show(Noticed(text=text))
+
+
+def _what(direction: Direction) -> str:
+    return "microphone" if direction is Direction.INPUT else "speaker"

@@ -1,0 +1,76 @@
+"""A live talk as `voiced run` holds it: devices, engine and face together."""
+
+import argparse
+
+import numpy as np
+
+from audio.capture import Microphone
+from audio.chunk import AudioChunk
+from audio.devices import SoundCard
+from audio.duplex import Duplex
+from audio.echo import Cleaning
+from audio.playout import Playout
+from protocols.events import StateChanged
+from voiced.configuration import Loaded
+from voiced.engine.client import EngineClient
+from voiced.engine.link import Launch
+from voiced.face.choosing import choose_face
+from voiced.face.face import Level
+from voiced.live.assembly import live_session
+from voiced.live.on_devices import DeviceTalk, TalkClock
+from voiced.speech_model import SOUND_RATE_HZ
+from voiced.timing import AsyncBootClock
+
+QUIETEST_DBFS = -90.0
+
+
+async def talk_with_face(
+    loaded: Loaded, card: SoundCard, args: argparse.Namespace, launch: Launch
+) -> None:
+    """Talk until the user quits.
+
+    Raises:
+        EngineError: the model cannot be loaded, or its engine was given up.
+    """
+    settings = loaded.configuration
+    clock = AsyncBootClock()
+    talk_clock = TalkClock(clock)
+    face = choose_face(
+        as_json=args.json,
+        push_to_talk=settings.turns.push_to_talk,
+        shows_timings=args.timings,
+    )
+    sound = settings.sound
+    cleaning = Cleaning(echo=not sound.headset, noise=sound.noise_suppression)
+    async with face, EngineClient(launch) as client:
+        face.show(StateChanged(state="loading"))
+        await client.wait_ready()
+        engine = client.open(seed=args.seed, max_reply_s=settings.reply.max_reply_s)
+        devices = Duplex(
+            Microphone(card, wanted=sound.input_device, clock_s=clock.now_s),
+            Playout(card, rate_hz=SOUND_RATE_HZ, wanted=sound.output_device, clock_s=clock.now_s),
+            cleaning=cleaning,
+        )
+        session = live_session(
+            settings,
+            engine=engine,
+            speaker=devices.playout,
+            show=face.show,
+            now_s=talk_clock.now_s,
+        )
+        talk = DeviceTalk(
+            session,
+            engine,
+            devices,
+            commands=face.commands(),
+            show=face.show,
+            hear=lambda chunk: face.show(Level(level_dbfs(chunk))),
+            clock=talk_clock,
+        )
+        await talk.run()
+
+
+def level_dbfs(chunk: AudioChunk) -> float:
+    """Return how loud a chunk is, in dB below the loudest possible."""
+    power = float(np.mean(np.square(chunk.samples))) if len(chunk.samples) else 0.0
+    return max(QUIETEST_DBFS, 10 * float(np.log10(max(power, 1e-12))))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from audio.chunk import AudioChunk, Samples
 from audio.echo_delay import EchoDelay
+from audio.echo_presence import EchoPresence
 from audio.errors import DeviceError, FormatError
 
 RATES_HZ = (16_000, 32_000, 48_000)
@@ -23,6 +24,7 @@ LONGEST_DELAY_MS = 500
 PLAYED_RMS = 1e-4
 GAIN_RESTS_FRAMES = 50
 GAIN_RAMP_FRAMES = 10
+PRESENCE_RAMP_FRAMES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,14 @@ class EchoCanceller:
             noise_suppression=self._cleaning.noise,
             high_pass_filter=True,
         )
+        # For replies that make no echo; it has to know the noise by then.
+        self._plain_module = self._rtc.AudioProcessingModule(
+            noise_suppression=self._cleaning.noise, high_pass_filter=True
+        )
+        self._presence = EchoPresence()
+        self._echo_share = (
+            1.0  # From 0, what the plain module gives, to 1, with the echo cancelled.
+        )
         self._gain_module = self._rtc.AudioProcessingModule(auto_gain_control=True)
         self._num_quiet = GAIN_RESTS_FRAMES  # Frames since something was played.
         self._gain_share = 1.0  # From 0, the sound as it is, to 1, with gain.
@@ -122,9 +132,26 @@ class EchoCanceller:
             frame = self._as_frame(near[part])
             self._module.process_stream(frame)
             cleaned[part] = _from_pcm(frame.data)
+            if self._cleaning.echo:
+                self._presence.push(recorded[part], played[part])
+                cleaned[part] = self._with_plain(near[part], cleaned[part])
+                frame = self._as_frame(_to_pcm(cleaned[part]))
             if self._cleaning.gain:
                 cleaned[part] = self._amplify(frame, cleaned[part], played[part])
         return cleaned
+
+    def _with_plain(self, near: NDArray[np.int16], cancelled: Samples) -> Samples:
+        """Return the frame with the echo cancelled, without where there certainly is none, and in between on the way."""
+        frame = self._as_frame(near)
+        self._plain_module.process_stream(frame)
+        before, step = self._echo_share, 1 / PRESENCE_RAMP_FRAMES
+        wanted = 0.0 if self._presence.is_absent else 1.0
+        self._echo_share += min(step, max(-step, wanted - before))
+        if before == self._echo_share == 1:
+            return cancelled
+        share = np.linspace(before, self._echo_share, len(cancelled), dtype=np.float32)
+        plain = _from_pcm(frame.data)
+        return plain + share * (cancelled - plain)
 
     def _amplify(self, frame: Any, plain: Samples, played: Samples) -> Samples:
         """Return the frame with gain, without it while there may be an echo, and in between on the way."""

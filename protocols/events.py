@@ -167,7 +167,7 @@ def decode_line(line: str | bytes) -> Event:
     """
     try:
         fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"not valid JSON: {error}") from error
     kind = fields.get("event") if isinstance(fields, dict) else None
     if not isinstance(kind, str) or kind not in _KINDS:

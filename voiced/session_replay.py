@@ -114,7 +114,7 @@ def decode_moment(line: bytes) -> Moment:
     """
     try:
         fields = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"not valid JSON: {error}") from error
     at_s = fields.get("at_s") if isinstance(fields, dict) else None
     if isinstance(at_s, bool) or not isinstance(at_s, int | float) or at_s < 0:
@@ -136,7 +136,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
         about = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise _cannot_read(path, error) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}; replay another recording") from error
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else about

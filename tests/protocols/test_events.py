@@ -5,7 +5,17 @@ import sys
 
 import pytest
 
-from protocols.events import TextAdded, TurnEnded, encode_line
+from protocols.events import (
+    Event,
+    Noticed,
+    StateChanged,
+    TextAdded,
+    Transcribed,
+    TurnEnded,
+    TurnTimed,
+    decode_line,
+    encode_line,
+)
 
 
 def test_an_added_text_is_one_json_object_with_role_text_and_time() -> None:
@@ -64,3 +74,44 @@ def test_events_cannot_be_changed() -> None:
 def test_events_import_neither_torch_nor_numpy() -> None:
     code = "import sys, protocols.events; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+EVENTS = [
+    TextAdded(turn=2, role="assistant", text="höre \u2028", start_s=0.48),
+    TurnEnded(turn=1, role="user", text="", start_s=0.0, end_s=2.5, ended="interrupted"),
+    Transcribed(turn=1, text="turn on", num_agreed=4),
+    StateChanged(state="muted"),
+    Noticed(text="the microphone is gone"),
+    TurnTimed(turn=3, decided_s=1.5, first_sound_s=1.625, num_holds=2, discarded_s=0.25),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.event)
+def test_every_event_comes_back_from_its_line(event: Event) -> None:
+    assert decode_line(encode_line(event)) == event
+    assert decode_line(encode_line(event).encode()) == event
+
+
+def test_fields_of_a_later_version_are_left_out() -> None:
+    line = '{"event": "noticed", "text": "a", "level": 3}'
+    assert decode_line(line) == Noticed(text="a")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not valid JSON"),
+        (b'"\xff"', "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ("3", "expected an object whose 'event' is text_added, turn_ended"),
+        ('{"event": "sang"}', "expected an object whose 'event' is"),
+        ('{"event": ["noticed"]}', "expected an object whose 'event' is"),
+        ('{"event": "noticed"}', "event 'noticed': Object missing required field `text`"),
+        ('{"event": "noticed", "text": 3}', "event 'noticed': Expected `str`, got `int`"),
+        ('{"event": "state_changed", "state": "asleep"}', "Invalid enum value 'asleep'"),
+    ],
+)
+def test_a_line_that_is_none_is_refused(line: str | bytes, message: str) -> None:
+    with pytest.raises(ValueError) as error:
+        decode_line(line)
+    assert message in str(error.value)

@@ -198,7 +198,7 @@ def test_what_is_wrong_in_the_file_is_told_with_its_place(
         (
             "VOICED_MAX_REPLY_S",
             "inf",
-            "environment: VOICED_MAX_REPLY_S is inf: expected a number of seconds from 1 to 3600",
+            "environment: VOICED_MAX_REPLY_S is inf: expected a number of seconds from 0.1 to 600",
         ),
     ],
 )

@@ -30,7 +30,7 @@ def exposure(path: Path) -> float:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 def test_what_the_service_may_do_is_bounded(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(unit_text(COMMAND, [Path("/home/ann/.cache/voiced")]))
-    assert exposure(tmp_path / NAME) <= 2.2
+    assert exposure(tmp_path / NAME) <= 2.0
 
 
 def test_it_runs_the_command_and_may_write_to_its_folders() -> None:

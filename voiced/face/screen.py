@@ -4,7 +4,7 @@ import os
 import threading
 from collections import deque
 
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 
 from voiced.face.drawing import View, draw_line, draw_region
@@ -105,8 +105,8 @@ class Screen:
                         redirect_stderr=False,
                     )
                     live.start()
-                for line in lines:
-                    self._console.print(draw_line(line))
+                if lines:
+                    self._console.print(Group(*map(draw_line, lines)))
                 if live is not None:
                     live.update(draw_region(view, self._console), refresh=True)
                 if live is not None and (is_over or not is_wanted):

@@ -38,9 +38,11 @@ class RawTerminal:
         self._tell(PASTE_ON)
 
     def leave(self) -> None:
-        """Give the terminal back; does nothing when it was given back, or is gone."""
+        """Give the terminal back; does nothing when it was given back, is gone, or is the shell's already."""
         before, self._before = self._before, None
-        if before is not None:
+        if before is not None and is_in_foreground(
+            self._input_fd
+        ):  # Else it would stop the program.
             with contextlib.suppress(OSError):
                 self._set(before)
             self._tell(PASTE_OFF + SHOW_CURSOR)

@@ -76,15 +76,14 @@ class TerminalFace:
         self._raw = None if input_fd is None else RawTerminal(input_fd, output.fileno())
         self._screen: Screen | None = None  # From entering to leaving,
         self._own_output: TextIO | None = None  # where it is drawn.
+        self._is_away = False  # The shell has the terminal.
         self._stderr: TextIO | None = None  # The one that is put back on leaving.
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         atexit.register(self.restore)
         try:
-            if self._raw is not None and self._input_fd is not None:
-                self._raw.enter()
-                loop.add_reader(self._input_fd, self._read)
+            self._take_keys()
             loop.add_signal_handler(signal.SIGWINCH, self._redraw)
             loop.add_signal_handler(signal.SIGTSTP, self._stop)
             loop.add_signal_handler(signal.SIGCONT, self._continue)
@@ -171,6 +170,8 @@ class TerminalFace:
     # The screen
 
     def _draw(self) -> None:
+        if self._is_away and is_in_foreground(self._output.fileno()):
+            self._continue()
         if self._screen is not None:
             self._screen.show(
                 View(
@@ -190,23 +191,38 @@ class TerminalFace:
 
     def _stop(self) -> None:
         """Stop as the shell asks (Ctrl-Z), with the terminal as it was."""
-        if self._screen is not None:
-            self._screen.pause()
+        self._put_away()
         if self._raw is not None:
             self._raw.leave()
         self._suspend()
-        # Setting a handler by itself, `suspend` took the loop's away.
+        # `suspend` set a handler of its own, which took the loop's away.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._stop)
         self._continue()
 
     def _continue(self) -> None:
-        """Take the terminal again, unless the shell keeps it: then when it is given to us, with the next signal."""
-        if self._screen is None or not is_in_foreground(self._output.fileno()):
+        """Take the terminal again; if the shell keeps it, as soon as it is ours and there is something to show."""
+        if self._screen is None:
             return
-        if self._raw is not None:
-            with contextlib.suppress(OSError):
-                self._raw.enter()
+        if not is_in_foreground(self._output.fileno()):
+            self._put_away()
+            return
+        self._is_away = False
+        with contextlib.suppress(OSError):
+            self._take_keys()
         self._screen.resume()
+
+    def _put_away(self) -> None:
+        """Neither read keys nor draw: in the background either would stop the program."""
+        self._is_away = True
+        if self._input_fd is not None:
+            asyncio.get_running_loop().remove_reader(self._input_fd)
+        if self._screen is not None:
+            self._screen.pause()
+
+    def _take_keys(self) -> None:
+        if self._raw is not None and self._input_fd is not None:
+            self._raw.enter()
+            asyncio.get_running_loop().add_reader(self._input_fd, self._read)
 
     def _leave(self) -> None:
         loop = asyncio.get_running_loop()

@@ -95,6 +95,7 @@ class DeviceTalk:
         self._is_muted = (
             False  # As the user wants it; the session is when the microphone is closed.
         )
+        self._is_draining = False
         self._is_over = asyncio.Event()
 
     async def run(self) -> None:
@@ -122,13 +123,11 @@ class DeviceTalk:
         """End the talk at once."""
         self._is_over.set()
 
-    async def drain(self) -> None:
-        """End the talk when the reply that is being made or played is over."""
+    def drain(self) -> None:
+        """Listen no more, and end the talk when the reply that is being made or played is over."""
+        self._is_draining = True
         if not self._is_muted:
             self._toggle_mute()
-        while not self._session.is_idle:
-            await self._clock.wait_s(TICK_S)
-        self.quit()
 
     async def _poll(self) -> None:
         while True:
@@ -139,6 +138,8 @@ class DeviceTalk:
                 self._take(chunk)
             self._session.tick()
             self._tell_state()
+            if self._is_draining and self._session.is_idle:
+                self.quit()
             await self._clock.wait_s(TICK_S)
 
     def _take(self, chunk: AudioChunk) -> None:

@@ -10,7 +10,7 @@ from audio.devices import SoundCard
 from audio.duplex import Duplex
 from audio.echo import Cleaning
 from audio.playout import Playout
-from protocols.events import StateChanged
+from protocols.events import Noticed, StateChanged
 from voiced.configuration import Loaded
 from voiced.engine.client import EngineClient
 from voiced.engine.link import Launch
@@ -18,10 +18,12 @@ from voiced.face.choosing import choose_face
 from voiced.face.face import Level
 from voiced.live.assembly import live_session
 from voiced.live.on_devices import DeviceTalk, TalkClock
+from voiced.signals import signal_policy
 from voiced.speech_model import SOUND_RATE_HZ
 from voiced.timing import AsyncBootClock
 
 QUIETEST_DBFS = -90.0
+_RELOAD = "settings are read when voiced starts: end it and start it again to use changed ones"
 
 
 async def talk_with_face(
@@ -67,7 +69,12 @@ async def talk_with_face(
             hear=lambda chunk: face.show(Level(level_dbfs(chunk))),
             clock=talk_clock,
         )
-        await talk.run()
+        with signal_policy(
+            on_stop=talk.drain,
+            on_reload=lambda: face.show(Noticed(text=_RELOAD)),
+            before_exit=face.restore,
+        ):
+            await talk.run()
 
 
 def level_dbfs(chunk: AudioChunk) -> float:

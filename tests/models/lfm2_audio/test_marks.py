@@ -129,4 +129,6 @@ def test_steps_that_the_model_does_not_have_are_refused_and_change_nothing() -> 
         with pytest.raises(RangeError):
             conversation.resume_reply(steps)
     assert conversation.num_positions == before
-    assert isinstance(next(conversation.generate(Mode.INTERLEAVED, max_steps=5)), TextToken | AudioFrame)
+    assert isinstance(
+        next(conversation.generate(Mode.INTERLEAVED, max_steps=5)), TextToken | AudioFrame
+    )

@@ -1,4 +1,7 @@
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,30 +16,36 @@ def choose(*, as_json: bool = False) -> Face:
     return choose_face(as_json=as_json, push_to_talk=False, shows_timings=False)
 
 
-@pytest.fixture
-def in_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, program_fd = open_terminal(80, 24)
-    monkeypatch.setattr("sys.stdout", open(program_fd, "w", closefd=False))
-    monkeypatch.setattr("sys.stdin", open(program_fd, closefd=False))
-    monkeypatch.setenv("TERM", "xterm")
+@contextmanager
+def in_terminal(kind: str = "xterm") -> Iterator[None]:
+    person_fd, program_fd = open_terminal(80, 24)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        open(program_fd, "w") as output,
+        open(program_fd, closefd=False) as keys,
+    ):
+        patch.setattr("sys.stdout", output)
+        patch.setattr("sys.stdin", keys)
+        patch.setenv("TERM", kind)
+        yield
+    os.close(person_fd)
 
 
-@pytest.mark.usefixtures("in_terminal")
 def test_a_terminal_is_drawn_on() -> None:
-    face = choose()
-    assert isinstance(face, TerminalFace)
-    assert face._input_fd == sys.stdin.fileno()
+    with in_terminal():
+        face = choose()
+        assert isinstance(face, TerminalFace)
+        assert face._input_fd == sys.stdin.fileno()
 
 
-@pytest.mark.usefixtures("in_terminal")
 def test_who_asks_for_json_gets_it_in_a_terminal_too() -> None:
-    assert isinstance(choose(as_json=True), LineFace)
+    with in_terminal():
+        assert isinstance(choose(as_json=True), LineFace)
 
 
-@pytest.mark.usefixtures("in_terminal")
-def test_a_terminal_that_cannot_be_drawn_on_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(choose(), LineFace)
+def test_a_terminal_that_cannot_be_drawn_on_gets_lines() -> None:
+    with in_terminal("dumb"):
+        assert isinstance(choose(), LineFace)
 
 
 def test_what_is_no_terminal_gets_lines() -> None:

@@ -1,0 +1,167 @@
+"""`voiced run` as a user has it: spoken to through a virtual microphone, heard at a virtual speaker, with voiced-mini."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import soundfile
+import soxr
+
+from tests.speech import say
+from tests.virtual_sound import VirtualSound, virtual_sound
+from training.distance import word_errors
+from voiced.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[3]
+RATE_HZ = 48_000
+RAW = ["--raw", f"--rate={RATE_HZ}", "--channels=1", "--format=s16le"]
+
+pytestmark = [pytest.mark.device, pytest.mark.timeout(180)]
+
+
+class RunningTalk:
+    """A running `voiced run --json`, its virtual devices, and everything that it told."""
+
+    def __init__(self, sound: VirtualSound, folder: Path) -> None:
+        self._sound, self._folder = sound, folder
+        self.events: list[dict[str, Any]] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "voiced.cli.main", "run", "--json", "--model", "voiced-mini"],
+            cwd=ROOT,
+            env=sound.environment | {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for(self, is_it: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the next event that is the one looked for; the test's timeout ends a wait in vain."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event = json.loads(line)
+            self.events.append(event)
+            if is_it(event):
+                return event
+        assert self.process.stderr is not None
+        raise AssertionError(self.process.stderr.read())
+
+    def wait_for_reply(self) -> dict[str, Any]:
+        """Return the end of the next reply."""
+        return self.wait_for(lambda e: e["event"] == "turn_ended" and e["role"] == "assistant")
+
+    def wait_for_state(self, state: str) -> None:
+        """Wait until this goes on."""
+        self.wait_for(lambda e: e["event"] == "state_changed" and e["state"] == state)
+
+    def ask(self, text: str, *, after_s: float = 0.1) -> None:
+        """Say `text` to the microphone, after so much silence; returns when it has been said."""
+        samples, rate_hz = soundfile.read(say(text, self._folder / "said.wav"), dtype="float32")
+        sound = np.concatenate(
+            [np.zeros(round(after_s * RATE_HZ)), soxr.resample(samples, rate_hz, RATE_HZ)]
+        )
+        subprocess.run(
+            [
+                *("pacat", "--playback", "--latency-msec=100"),
+                *(f"--device={self._sound.microphone}", *RAW),
+            ],
+            env=self._sound.environment,
+            input=(0.5 * sound * 32767).astype("<i2").tobytes(),
+            check=True,
+            timeout=60,
+        )
+
+    def record(self, path: Path) -> "subprocess.Popen[bytes]":
+        """Begin to record what the speaker plays, raw; for `recorded`."""
+        with path.open("wb") as file:
+            return subprocess.Popen(
+                ["parec", "--latency-msec=50", f"--device={self._sound.speaker}", *RAW],
+                env=self._sound.environment,
+                stdout=file,
+            )
+
+    @property
+    def engine(self) -> int:
+        """Number of the engine's process."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        return max(children, key=lambda child: child.memory_info().rss).pid
+
+    def end(self) -> int:
+        """Quit; return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=60)
+        return self.process.returncode
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Iterator[RunningTalk]:
+    with virtual_sound(tmp_path) as sound:
+        talk = RunningTalk(sound, tmp_path)
+        try:
+            talk.wait_for_state("listening")
+            opened = {"microphone": False, "speaker": False}
+            while not all(opened.values()):
+                text = talk.wait_for(lambda e: e["event"] == "noticed")["text"]
+                opened |= {name: True for name in opened if text.startswith(name)}
+            yield talk
+        finally:
+            talk.process.kill()
+            talk.process.communicate()
+
+
+def recorded(recorder: "subprocess.Popen[bytes]", path: Path) -> Path:
+    """End a recording and return it as a WAV file."""
+    recorder.terminate()
+    recorder.wait(30)
+    sound = path.read_bytes()
+    soundfile.write(
+        path.with_suffix(".wav"), np.frombuffer(sound[: len(sound) // 2 * 2], "<i2"), RATE_HZ
+    )
+    return path.with_suffix(".wav")
+
+
+def test_a_spoken_question_and_its_follow_up_are_answered_aloud(
+    talk: RunningTalk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = talk.record(tmp_path / "reply.raw")
+    talk.ask("turn on the kitchen light")
+    assert talk.wait_for_reply()["text"].strip() == "the kitchen light is on"
+    sound = recorded(recorder, tmp_path / "reply.raw")
+    assert main(["asr", str(sound), "--model", "voiced-mini"]) == 0
+    heard = capsys.readouterr().out.split()
+    assert word_errors("the kitchen light is on".split(), heard) <= 1
+    talk.ask("and in the bedroom")
+    assert talk.wait_for_reply()["text"].strip() == "the bedroom light is on"
+    words = [e["text"].strip() for e in talk.events if e["event"] == "transcribed"]
+    assert "turn on the kitchen light" in words
+    assert talk.end() == 0
+
+
+def test_speaking_over_the_reply_cuts_it_and_is_answered(talk: RunningTalk) -> None:
+    talk.ask("could you count to eight")
+    talk.wait_for_state("speaking")
+    talk.ask("turn on the light in the kitchen please", after_s=0.7)
+    cut = talk.wait_for_reply()
+    assert cut["ended"] == "interrupted"
+    assert len(cut["text"].split()) < 8
+    assert talk.wait_for_reply()["ended"] == "end"
+
+
+def test_a_killed_engine_is_told_and_the_next_one_knows_the_conversation(
+    talk: RunningTalk,
+) -> None:
+    talk.ask("turn on the kitchen light")
+    talk.wait_for_reply()
+    os.kill(talk.engine, signal.SIGKILL)
+    notice = talk.wait_for(lambda e: e["event"] == "noticed")
+    assert "the engine is gone" in notice["text"]
+    talk.ask("and in the bedroom")  # While another one is being started.
+    assert talk.wait_for_reply()["text"].strip() == "the bedroom light is on"

@@ -1,5 +1,7 @@
 """Hearing while speaking: microphone, speaker and echo canceller as one."""
 
+from collections.abc import Callable
+
 from audio.capture import RATE_HZ, Microphone
 from audio.chunk import AudioChunk
 from audio.echo import Cleaning, EchoCanceller
@@ -14,14 +16,21 @@ class Duplex:
         microphone: not shared with anybody.
         playout: as well.
         cleaning: what is done to the recorded sound; `HEADSET` where the microphone cannot hear the speaker.
+        on_played: is given what was played while each chunk was recorded, at the same positions.
     """
 
     def __init__(
-        self, microphone: Microphone, playout: Playout, *, cleaning: Cleaning | None = None
+        self,
+        microphone: Microphone,
+        playout: Playout,
+        *,
+        cleaning: Cleaning | None = None,
+        on_played: Callable[[AudioChunk], None] = lambda _: None,
     ) -> None:
         self.microphone = microphone
         self.playout = playout
         self._cleaning = cleaning or Cleaning()
+        self._on_played = on_played
         self._canceller = EchoCanceller(RATE_HZ, cleaning=self._cleaning)
 
     @property
@@ -55,13 +64,15 @@ class Duplex:
         events = self.playout.poll()
         chunks, recorded_events = self.microphone.poll()
         events += recorded_events
-        cleaned = [
-            self._canceller.push(chunk, self.playout.reference(chunk, self.microphone.clock))
-            for chunk in chunks
-        ]
+        cleaned = [self._clean(chunk) for chunk in chunks]
         if any(isinstance(event, DeviceOpened) for event in events):
             self._begin_anew()
         return [chunk for chunk in cleaned if chunk is not None], events
+
+    def _clean(self, chunk: AudioChunk) -> AudioChunk | None:
+        played = self.playout.reference(chunk, self.microphone.clock)
+        self._on_played(AudioChunk(played, chunk.rate_hz, chunk.start))
+        return self._canceller.push(chunk, played)
 
     def _begin_anew(self) -> None:
         """Forget the echo of the devices before: another one sounds otherwise and takes another time."""

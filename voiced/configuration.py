@@ -39,7 +39,6 @@ PREFIX = "VOICED_"
 LIKENESS = 0.8
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
-WAKE_WORDS = ("okay_nabu", "hey_jarvis", "hey_mycroft", "alexa")
 
 Origin = Literal["default", "file", "environment", "option"]
 
@@ -63,11 +62,6 @@ class EngineSettings:
         None,
         Number(1, 1024, "threads", is_whole=True),
         "of the processor; without it as many as help",
-    )
-    idle_unload_s: float | None = _setting(
-        None,
-        Number(10, 604_800, "seconds"),
-        "silence after which the weights leave memory, until somebody speaks; without it never",
     )
 
 
@@ -95,9 +89,6 @@ class TurnSettings:
         30.0, Number(2, 60, "seconds"), "a turn of the user's that is longer is cut there"
     )
     push_to_talk: bool = _setting(False, Switch(), "listen only after a key, not to every voice")
-    wake_word: str | None = _setting(
-        None, Choice(WAKE_WORDS), "listen only after this was said; without it always"
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

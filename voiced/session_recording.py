@@ -1,7 +1,7 @@
 """A live talk kept in a folder: what was heard and played, both from its beginning on, and what happened when.
 
     microphone.wav   what was heard, 16 kHz; silence where the microphone was closed
-    speaker.wav      what was played, 24 kHz, in time with it
+    speaker.wav      what was played, 16 kHz, in time with it
     events.jsonl     a line for everything that happened: the seconds since the beginning, and the event or the command
     timings.txt      the latency ledger for reading
     session.json     the rates, the settings, and what wrote it
@@ -33,7 +33,7 @@ from voiced.setting_types import Value
 FORMAT = 1
 MICROPHONE, SPEAKER = "microphone.wav", "speaker.wav"
 EVENTS, TIMINGS, SESSION = "events.jsonl", "timings.txt", "session.json"
-MICROPHONE_RATE_HZ, SPEAKER_RATE_HZ = 16_000, 24_000
+MICROPHONE_RATE_HZ, SPEAKER_RATE_HZ = 16_000, 16_000
 
 # Of sound that waits for the disk: 50 s of both sides. When it is full, new sound is left out and becomes silence.
 MOST_WAITING_BYTES = 8_000_000
@@ -108,7 +108,7 @@ class SessionRecording:
         self._put_sound(MICROPHONE, chunk)
 
     def speaker(self, chunk: AudioChunk) -> None:
-        """Keep what was played; `chunk.start` counts from the beginning of the talk, at 24 kHz."""
+        """Keep what was played; `chunk.start` counts from the beginning of the talk, at 16 kHz."""
         self._put_sound(SPEAKER, chunk)
 
     def happened(self, what: Event | Command, at_s: float) -> None:

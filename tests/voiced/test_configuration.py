@@ -106,8 +106,8 @@ def test_a_folder_counts_from_the_file_and_home_is_known(
             "{path}:2: no setting 'hedset' in [sound]; did you mean 'headset'?",
         ),
         (
-            "[sound]\n\nwake_wrd = 'alexa'",
-            "{path}:3: no setting 'wake_wrd' in [sound]; did you mean 'wake_word' in [turns]?",
+            "[sound]\n\npush_to_tlk = true",
+            "{path}:3: no setting 'push_to_tlk' in [sound]; did you mean 'push_to_talk' in [turns]?",
         ),
         (
             "[reply]\nheadset = true",

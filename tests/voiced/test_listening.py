@@ -165,7 +165,8 @@ class Room:
         throat = 1 / (1 + ((hertz - 700) / 400) ** 2) + 0.6 / (1 + ((hertz - 1800) / 600) ** 2)
         burst = np.fft.irfft(np.fft.rfft(self._rng.standard_normal(num)) * throat, num)
         fall = np.exp(-3 * np.arange(num) / num)
-        return (0.3 * fall * burst / np.abs(burst).max()).astype(np.float32)
+        cough: Sound = (0.3 * fall * burst / np.abs(burst).max()).astype(np.float32)
+        return cough
 
 
 @pytest.fixture

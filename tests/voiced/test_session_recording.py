@@ -32,7 +32,7 @@ def heard(num_samples: int, start: int = 0, value: float = 0.25) -> AudioChunk:
 
 
 def played(num_samples: int, start: int = 0, value: float = 0.5) -> AudioChunk:
-    return AudioChunk(np.full(num_samples, value, np.float32), 24_000, start)
+    return AudioChunk(np.full(num_samples, value, np.float32), 16_000, start)
 
 
 def record(folder: Path, notices: "queue.Queue[str] | None" = None) -> SessionRecording:
@@ -48,8 +48,8 @@ def test_both_sides_are_kept_in_time(tmp_path: Path) -> None:
     microphone, rate_hz = soundfile.read(tmp_path / "microphone.wav")
     assert (rate_hz, microphone.tolist()) == (16_000, [0.25] * 16_000)
     speaker, rate_hz = soundfile.read(tmp_path / "speaker.wav")
-    assert rate_hz == 24_000
-    assert speaker.tolist() == [0.0] * 12_000 + [0.5] * 2_400 + [0.0] * 9_600
+    assert rate_hz == 16_000
+    assert speaker.tolist() == [0.0] * 12_000 + [0.5] * 2_400 + [0.0] * 1_600
 
 
 def test_a_closed_microphone_is_silence(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_after_its_end_nothing_is_taken(tmp_path: Path) -> None:
 def test_another_rate_is_refused(tmp_path: Path) -> None:
     recording = record(tmp_path)
     with pytest.raises(FormatError, match=r"microphone\.wav at 24000 Hz: expected 16000 Hz"):
-        recording.microphone(played(10))
+        recording.microphone(AudioChunk(np.zeros(10, np.float32), 24_000))
     recording.close()
 
 

@@ -150,10 +150,8 @@ def _example(setting: "Setting") -> str:
     examples: dict[str, Value] = {
         "model": "lfm2.5-audio",
         "threads": 4,
-        "idle_unload_s": 900,
         "input_device": "USB",
         "output_device": "USB",
-        "wake_word": "hey_jarvis",
         "record": "~/talks",
     }
     return _literal(examples[setting.name] if setting.default is None else setting.default)

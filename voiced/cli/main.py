@@ -13,7 +13,18 @@ from typing import Literal, TextIO
 from voiced import __version__
 from voiced.errors import UnknownDeviceError, UsageError, VoicedError
 
-COMMANDS = ("run", "asr", "tts", "chat", "pull", "models", "devices", "config", "doctor")
+COMMANDS = (
+    "run",
+    "asr",
+    "tts",
+    "chat",
+    "pull",
+    "models",
+    "devices",
+    "config",
+    "install-service",
+    "doctor",
+)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -37,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
         title="commands", dest="command", metavar="COMMAND", required=True
     )
     for name in COMMANDS:
-        importlib.import_module(f"voiced.cli.{name}").add_parser(commands)
+        importlib.import_module(f"voiced.cli.{name.replace('-', '_')}").add_parser(commands)
     return parser
 
 

@@ -75,7 +75,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="do not run in real time: time stands still while the model computes, so that a reply begins as soon as its "
         "turn is over. Otherwise the silences in A.wav are as long as the model really took",
     )
-    add_setting_options(parser.add_argument_group("model"), ("model", "device", "dtype"))
+    add_setting_options(parser.add_argument_group("model"), ("model", "device", "dtype", "threads"))
     parser.set_defaults(run=run)
 
 
@@ -121,7 +121,9 @@ def _choice(settings: "Configuration") -> "ModelChoice":
     from voiced.engine.process import ModelChoice
 
     engine = settings.engine
-    return ModelChoice(model=engine.model, device=engine.device, dtype=engine.dtype)
+    return ModelChoice(
+        model=engine.model, device=engine.device, dtype=engine.dtype, threads=engine.threads
+    )
 
 
 def _announce(settings: "Configuration") -> None:

@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("--model")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--fd", type=int, required=True, help="of the socket to the daemon")
     parser.add_argument("--parent", type=int, required=True, help="process number of the daemon")
     args = parser.parse_args()
@@ -25,7 +26,9 @@ def main() -> int:
     from voiced.engine.child import run_child
     from voiced.engine.loading import load
 
-    choice = ModelChoice(model=args.model, device=args.device, dtype=args.dtype)
+    choice = ModelChoice(
+        model=args.model, device=args.device, dtype=args.dtype, threads=args.threads
+    )
     return run_child(lambda: load(choice), fd=args.fd)
 
 

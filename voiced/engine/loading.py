@@ -66,7 +66,9 @@ def load_model(found: FoundModel, choice: ModelChoice) -> Lfm2Audio:
     if dtype is None and device == "cpu" and read_demonstration(found.folder) is not None:
         dtype = torch.float32
     model = Lfm2Audio.load(found.folder, device=device, dtype=dtype)
-    if model.config.lfm.hidden_size < SHARED_FROM_HIDDEN_SIZE:
+    if choice.threads is not None:
+        torch.set_num_threads(choice.threads)
+    elif model.config.lfm.hidden_size < SHARED_FROM_HIDDEN_SIZE:
         torch.set_num_threads(1)
     return model
 

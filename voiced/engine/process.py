@@ -42,11 +42,13 @@ class ModelChoice:
     model: str | None = None
     device: str = "auto"
     dtype: str = "auto"
+    threads: int | None = None  # Of the processor; None: as many as help.
 
     def arguments(self) -> list[str]:
         """Return the options of `python -m voiced.engine`."""
         model = [] if self.model is None else ["--model", self.model]
-        return [*model, "--device", self.device, "--dtype", self.dtype]
+        threads = [] if self.threads is None else ["--threads", str(self.threads)]
+        return [*model, "--device", self.device, "--dtype", self.dtype, *threads]
 
 
 def in_process(

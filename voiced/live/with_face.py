@@ -1,6 +1,10 @@
 """A live talk as `voiced run` holds it: devices, engine and face together."""
 
 import argparse
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import datetime
 
 import numpy as np
 
@@ -10,14 +14,18 @@ from audio.devices import SoundCard
 from audio.duplex import Duplex
 from audio.echo import Cleaning
 from audio.playout import Playout
-from protocols.events import Noticed, StateChanged
+from protocols.events import Event, Noticed, StateChanged
+from voiced.commands import Command
 from voiced.configuration import Loaded
 from voiced.engine.client import EngineClient
 from voiced.engine.link import Launch
+from voiced.errors import OutputError
 from voiced.face.choosing import choose_face
-from voiced.face.face import Level
+from voiced.face.face import Face, Level
 from voiced.live.assembly import live_session
 from voiced.live.on_devices import DeviceTalk, TalkClock
+from voiced.sd_notify import keep_alive, this_notifier
+from voiced.session_recording import SessionRecording, new_folder
 from voiced.signals import signal_policy
 from voiced.speech_model import SOUND_RATE_HZ
 from voiced.timing import AsyncBootClock
@@ -44,37 +52,95 @@ async def talk_with_face(
     )
     sound = settings.sound
     cleaning = Cleaning(echo=not sound.headset, noise=sound.noise_suppression)
-    async with face, EngineClient(launch) as client:
-        face.show(StateChanged(state="loading"))
+    notifier = this_notifier()
+    async with face, EngineClient(launch) as client, _recording(loaded, face) as recording:
+
+        def show(event: Event) -> None:
+            face.show(event)
+            if recording is not None:
+                recording.happened(event, talk_clock.now_s())
+
+        def hear(chunk: AudioChunk) -> None:
+            face.show(Level(level_dbfs(chunk)))
+            if recording is not None:
+                recording.microphone(chunk)
+
+        def play(chunk: AudioChunk) -> None:
+            if recording is not None:
+                recording.speaker(chunk)
+
+        async def commands() -> AsyncIterator[Command]:
+            async for command in face.commands():
+                if recording is not None:
+                    recording.happened(command, talk_clock.now_s())
+                yield command
+
+        def stop() -> None:
+            notifier.stopping()
+            talk.drain()
+
+        show(StateChanged(state="loading"))
         await client.wait_ready()
+        notifier.ready()
         engine = client.open(seed=args.seed, max_reply_s=settings.reply.max_reply_s)
         devices = Duplex(
             Microphone(card, wanted=sound.input_device, clock_s=clock.now_s),
             Playout(card, rate_hz=SOUND_RATE_HZ, wanted=sound.output_device, clock_s=clock.now_s),
             cleaning=cleaning,
+            on_played=play,
         )
         session = live_session(
             settings,
             engine=engine,
             speaker=devices.playout,
-            show=face.show,
+            show=show,
             now_s=talk_clock.now_s,
         )
         talk = DeviceTalk(
             session,
             engine,
             devices,
-            commands=face.commands(),
-            show=face.show,
-            hear=lambda chunk: face.show(Level(level_dbfs(chunk))),
+            commands=commands(),
+            show=show,
+            hear=hear,
             clock=talk_clock,
         )
         with signal_policy(
-            on_stop=talk.drain,
-            on_reload=lambda: face.show(Noticed(text=_RELOAD)),
+            on_stop=stop,
+            on_reload=lambda: show(Noticed(text=_RELOAD)),
             before_exit=face.restore,
         ):
-            await talk.run()
+            async with asyncio.TaskGroup() as group:
+                alive = group.create_task(keep_alive(notifier, clock), name="signs of life")
+                await talk.run()
+                alive.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _recording(loaded: Loaded, face: Face) -> AsyncIterator[SessionRecording | None]:
+    """Keep the talk in a folder of its own, if that is wanted and can be done; the talk goes on either way."""
+    parent = loaded.configuration.session.record
+    if parent is None:
+        yield None
+        return
+    loop = asyncio.get_running_loop()
+
+    def notice(text: str) -> None:
+        loop.call_soon_threadsafe(face.show, Noticed(text=text))
+
+    recording = None
+    try:
+        folder = new_folder(parent, datetime.now().astimezone().strftime("%Y-%m-%d-%H-%M-%S"))
+        settings = {resolved.setting.key: resolved.value for resolved in loaded.values.values()}
+        recording = SessionRecording(folder, settings=settings, on_notice=notice)
+        face.show(Noticed(text=f"recording both sides in {folder}"))
+    except OutputError as error:
+        face.show(Noticed(text=f"{error}; this talk is not recorded"))
+    try:
+        yield recording
+    finally:
+        if recording is not None:
+            await asyncio.to_thread(recording.close)
 
 
 def level_dbfs(chunk: AudioChunk) -> float:

@@ -38,7 +38,7 @@ def test_every_setting_is_shown_with_where_it_comes_from(
     assert 'device = "cpu"            # from the variable VOICED_DEVICE' in lines
     assert f"headset = true            # from {path}:2" in lines
     assert "max_reply_s = 60          # default" in lines
-    assert "# wake_word               # not set" in lines
+    assert "# record                  # not set" in lines
 
 
 def test_what_is_shown_can_be_kept_as_a_file(
@@ -79,7 +79,7 @@ def test_a_file_that_explains_everything_is_written_and_sets_nothing(
 def test_its_examples_are_valid(path: Path) -> None:
     text = config.template().replace("\n# ", "\n")
     path.write_text("\n".join(line for line in text.splitlines() if " = " in line or "[" in line))
-    assert load_settings(argparse.Namespace()).configuration.turns.wake_word == "hey_jarvis"
+    assert load_settings(argparse.Namespace()).configuration.engine.threads == 4
 
 
 def test_a_file_that_is_there_stays(path: Path) -> None:

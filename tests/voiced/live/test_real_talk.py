@@ -47,7 +47,7 @@ class RunningTalk:
         """Return the next event that is the one looked for; the test's timeout ends a wait in vain."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            event = json.loads(line)
+            event: dict[str, Any] = json.loads(line)
             self.events.append(event)
             if is_it(event):
                 return event
@@ -92,7 +92,7 @@ class RunningTalk:
     def engine(self) -> int:
         """Number of the engine's process."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return max(children, key=lambda child: child.memory_info().rss).pid
+        return int(max(children, key=lambda child: child.memory_info().rss).pid)
 
     def end(self) -> int:
         """Quit; return the exit code."""

@@ -23,7 +23,6 @@ from training.world import NOT_UNDERSTOOD, World, is_held_out
 
 SHARD = 2000
 SECOND_VOICE_PART = 0.4  # Of the answers are spoken by the other voices as well.
-NUM_HELD_OUT = 300
 MAX_STALE = 20_000  # Draws in a row that gave nothing new: the world has no more to say.
 
 Phrase = tuple[str, str]  # Text and voice.
@@ -45,10 +44,10 @@ class SpokenCodes(Mapping[Phrase, Tensor]):
         return len(self._codes)
 
     @classmethod
-    def load(cls, folder: Path, *, pattern: str = "codes-*.safetensors") -> "SpokenCodes":
-        """Return everything that the shards in `folder` hold; `held-out.safetensors` is what training never sees."""
+    def load(cls, folder: Path) -> "SpokenCodes":
+        """Return everything that the shards in `folder` hold."""
         codes: dict[Phrase, Tensor] = {}
-        for path in sorted(folder.glob(pattern)):
+        for path in sorted(folder.glob("codes-*.safetensors")):
             frames = load_file(path)["codes"]
             lines = path.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()
             for line in map(json.loads, lines):
@@ -72,25 +71,12 @@ def phrases(world: World, seed: int) -> Iterator[Phrase]:
                 yield exchange.question, rng.choice(voices)
 
 
-def held_out_phrases(world: World, num: int, seed: int) -> list[Phrase]:
-    """Return questions that training never draws, by all voices in turn."""
-    rng = random.Random(f"held out/{seed}")
-    voices = list(REPLY_SPEAKERS)
-    return [
-        (world.draw(rng, held_out=True).question, voices[index % len(voices)])
-        for index in range(num)
-    ]
-
-
 def make(folder: Path, count: int, seed: int) -> None:
-    """Speak and encode until `count` phrases lie in `folder`, in shards of SHARD, and some held-out ones.
+    """Speak and encode until `count` phrases lie in `folder`, in shards of SHARD.
 
     Fewer where the world has no more to say.
     """
     world, codec, espeak = World.load(), Codec.load(folder), Espeak()
-    held_out = folder / "held-out.safetensors"
-    if not held_out.is_file():
-        write_shard(held_out, held_out_phrases(world, NUM_HELD_OUT, seed), codec, espeak)
     done = set(SpokenCodes.load(folder))
     print(f"codes: {len(done)} phrases are there", flush=True)
     index = len(list(folder.glob("codes-*.safetensors")))

@@ -13,7 +13,6 @@ from training.config import CODEBOOK_SIZE, LIVE_CODEBOOKS
 from training.espeak import Espeak
 from training.sound import FRAME_SAMPLES, reply_sound
 from training.state import Run
-from training.world import is_held_out
 
 pytestmark = pytest.mark.skipif(
     shutil.which("espeak-ng") is None, reason="espeak-ng is not installed"
@@ -24,7 +23,6 @@ pytestmark = pytest.mark.skipif(
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state folder with an untrained codec, and shards of four phrases."""
     monkeypatch.setattr(codes, "SHARD", 4)
-    monkeypatch.setattr(codes, "NUM_HELD_OUT", 3)
     torch.manual_seed(1)
     codec = Codec()
     noise = torch.randn(1, 300 * FRAME_SAMPLES)
@@ -58,14 +56,6 @@ def test_a_phrase_has_a_frame_for_each_1920_samples_of_it(state: Path) -> None:
     for (text, voice), frames in SpokenCodes.load(state).items():
         # espeak-ng's own length varies by some samples, which may be a frame.
         assert abs(len(frames) - len(reply_sound(espeak, text, voice)) // FRAME_SAMPLES) <= 1
-
-
-def test_held_out_phrases_lie_apart(state: Path) -> None:
-    make(state, 4, seed=1)
-    held_out = SpokenCodes.load(state, pattern="held-out.safetensors")
-    assert 1 <= len(held_out) <= 3
-    assert all(is_held_out(text) for text, _ in held_out)
-    assert not held_out.keys() & SpokenCodes.load(state).keys()
 
 
 def test_making_ends_where_the_world_has_no_more_to_say(

@@ -50,7 +50,7 @@ def say(world: World, *questions: str) -> list[str]:
         ("could you switch the light on in the kitchen", "the kitchen light is on"),
         ("set a timer for ten minutes", "timer set for ten minutes"),
         ("wake me at half past seven", "alarm set for half past seven"),
-        ("what is sixteen plus six", "sixteen plus six is twenty two"),
+        ("what is nine plus six", "nine plus six is fifteen"),
         ("what day comes after sunday", "monday comes after sunday"),
         ("what day is before monday", "sunday comes before monday"),
         ("what comes after ninety nine", "one hundred comes after ninety nine"),
@@ -79,10 +79,10 @@ def test_follow_ups_build_on_the_exchange_before_also_when_it_was_one(world: Wor
 
 
 def test_numbers_are_carried_on(world: World) -> None:
-    assert say(world, "what is five plus three", "and plus five", "add ten") == [
-        "five plus three is eight",
-        "eight plus five is thirteen",
-        "thirteen plus ten is twenty three",
+    assert say(world, "what is two plus three", "and plus five", "add ten") == [
+        "two plus three is five",
+        "five plus five is ten",
+        "ten plus ten is twenty",
     ]
 
 
@@ -114,7 +114,7 @@ def test_words_of_another_world_have_no_answer(world: World) -> None:
 def test_sums_and_timers_beyond_the_world_are_not_understood(world: World) -> None:
     timer = ["set a timer for fifty eight minutes", "add five minutes"]
     assert say(world, *timer)[-1] == NOT_UNDERSTOOD
-    assert say(world, "what is five plus ten", "plus eight", "plus nine")[-1] == NOT_UNDERSTOOD
+    assert say(world, "what is five plus ten", "plus eight")[-1] == NOT_UNDERSTOOD
 
 
 def test_known_words_without_sense_are_not_understood(world: World) -> None:

@@ -1,6 +1,6 @@
 """The answers that are computed: each rule gets the slots said and gives those that follow.
 
-A rule returns None when the world has no answer (a number over twenty to add to, a timer over an hour);
+A rule returns None when the world has no answer (a number over ten to add to, a timer over an hour);
 such a question is then neither drawn nor understood.
 """
 
@@ -12,7 +12,7 @@ Slots = dict[str, str]
 Rule = Callable[[Mapping[str, str]], Slots | None]
 
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-_LARGEST_NUMBER = 20  # To which something is added.
+_LARGEST_NUMBER = 10  # To which something is added.
 _DURATION_LIMITS = range(1, 61)  # Minutes that a timer takes.
 
 

@@ -216,15 +216,33 @@ def load_configuration(
     resolved = {name: Resolved(s, s.default, "default") for name, s in SETTINGS.items()}
     resolved |= _read_file(path)
     resolved |= _read_environment(environment)
-    resolved |= {
-        name: Resolved(SETTINGS[name], value, "option", SETTINGS[name].option)
-        for name, value in options.items()
-    }
-    sections = {
-        section: cls(**{f.name: resolved[f.name].value for f in dataclasses.fields(cls)})
-        for section, cls in SECTIONS.items()
-    }
-    return Loaded(Configuration(**sections), path, resolved)
+    return _loaded(path, resolved | _read_options(options))
+
+
+def recorded_configuration(
+    path: Path, recorded: Mapping[str, object], *, options: Mapping[str, Value]
+) -> Loaded:
+    """Return the configuration that a talk was recorded with, and these options above it.
+
+    Args:
+        path: where it is recorded.
+        recorded: by key. What this version does not know is left out.
+        options: by name.
+
+    Raises:
+        UsageError: a value is of a wrong type or out of range.
+    """
+    resolved = {name: Resolved(s, s.default, "default") for name, s in SETTINGS.items()}
+    for setting in SETTINGS.values():
+        value = recorded.get(setting.key)
+        if value is None:
+            continue
+        try:
+            read = setting.kind.from_toml(value, path.parent)
+        except ValueError as error:
+            raise UsageError(f"{path}: {setting.key} is {error}") from error
+        resolved[setting.name] = Resolved(setting, read, "file", str(path))
+    return _loaded(path, resolved | _read_options(options))
 
 
 def changed_settings(before: Loaded, after: Loaded) -> list[Setting]:
@@ -234,6 +252,21 @@ def changed_settings(before: Loaded, after: Loaded) -> list[Setting]:
         for name, setting in SETTINGS.items()
         if before.values[name].value != after.values[name].value
     ]
+
+
+def _loaded(path: Path, resolved: Mapping[str, Resolved]) -> Loaded:
+    sections = {
+        section: cls(**{f.name: resolved[f.name].value for f in dataclasses.fields(cls)})
+        for section, cls in SECTIONS.items()
+    }
+    return Loaded(Configuration(**sections), path, resolved)
+
+
+def _read_options(options: Mapping[str, Value]) -> dict[str, Resolved]:
+    return {
+        name: Resolved(SETTINGS[name], value, "option", SETTINGS[name].option)
+        for name, value in options.items()
+    }
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Resolved]]:

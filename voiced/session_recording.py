@@ -4,7 +4,7 @@
     speaker.wav      what was played, 16 kHz, in time with it
     events.jsonl     a line for everything that happened: the seconds since the beginning, and the event or the command
     timings.txt      the latency ledger for reading
-    session.json     the rates, the settings, and what wrote it
+    session.json     the rates, the settings, the seed, and what wrote it
 
 Everything is in the files a quarter of a second after it happened, and each file is valid at any moment, so that a killed
 program leaves what it had. `voiced.session_replay` reads it back.
@@ -60,6 +60,7 @@ class SessionRecording:
     Args:
         folder: of this talk alone; see `new_folder`.
         settings: the values in force, by key, for whoever replays it.
+        seed: of the replies.
         on_notice: told in a sentence what the user should know; called from the writing thread.
         free_bytes: tells how much space a folder has.
 
@@ -75,6 +76,7 @@ class SessionRecording:
         folder: Path,
         *,
         settings: Mapping[str, Value],
+        seed: int = 0,
         on_notice: Callable[[str], None],
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
@@ -82,7 +84,7 @@ class SessionRecording:
         self.num_left_out = 0
         self._on_notice = on_notice
         self._free_bytes = free_bytes
-        _write_session(folder, settings)
+        _write_session(folder, settings, seed)
         self._tracks = {
             MICROPHONE: _Track(folder / MICROPHONE, MICROPHONE_RATE_HZ),
             SPEAKER: _Track(folder / SPEAKER, SPEAKER_RATE_HZ),
@@ -325,12 +327,13 @@ class _Lines:
         self._file.close()
 
 
-def _write_session(folder: Path, settings: Mapping[str, Value]) -> None:
+def _write_session(folder: Path, settings: Mapping[str, Value], seed: int) -> None:
     about = {
         "format": FORMAT,
         "voiced": __version__,
         "microphone_rate_hz": MICROPHONE_RATE_HZ,
         "speaker_rate_hz": SPEAKER_RATE_HZ,
+        "seed": seed,
         "settings": {
             key: str(value) if isinstance(value, Path) else value for key, value in settings.items()
         },

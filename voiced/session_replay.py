@@ -1,8 +1,7 @@
 """A recorded talk read back: what the microphone heard and what the user did, to run it through again without devices."""
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +31,13 @@ class RecordedSession:
     Attributes:
         folder: that holds it.
         settings: that were in force, by key.
+        seed: of the replies.
         moments: what happened, in the order in which it was told.
     """
 
     folder: Path
     settings: Mapping[str, Any]
+    seed: int
     moments: tuple[Moment, ...]
 
     def commands(self) -> list[Moment]:
@@ -46,6 +47,14 @@ class RecordedSession:
     def events(self) -> list[Moment]:
         """Return what was told of the talk, in order."""
         return [moment for moment in self.moments if not isinstance(moment.what, Command)]
+
+    def check_sound(self) -> None:
+        """See that what the microphone heard is there.
+
+        Raises:
+            AudioError: it is missing or no recording.
+        """
+        open_audio(self.folder / MICROPHONE, rate_hz=MICROPHONE_RATE_HZ).close()
 
     def heard(self, chunk_samples: int) -> Iterator[AudioChunk]:
         """Yield what the microphone heard at 16 kHz, in chunks of so many samples; the last may be shorter.
@@ -83,6 +92,13 @@ class RecordedSession:
             yield moment.what
 
 
+@dataclass(frozen=True, slots=True)
+class _About:
+    format: int
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
 def read_session(folder: Path) -> RecordedSession:
     """Return the talk that was recorded in `folder`; the last line, if a kill cut it off, is left out.
 
@@ -103,7 +119,7 @@ def read_session(folder: Path) -> RecordedSession:
             raise UsageError(
                 f"{path}:{number}: {error}; take the line out, or replay another recording"
             ) from error
-    return RecordedSession(folder, about.get("settings", {}), tuple(moments))
+    return RecordedSession(folder, about.settings, about.seed, tuple(moments))
 
 
 def decode_moment(line: bytes) -> Moment:
@@ -130,18 +146,17 @@ def decode_moment(line: bytes) -> Moment:
         raise ValueError(f"command '{kind.command}': {error}") from error
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def _read_about(folder: Path) -> _About:
     path = folder / SESSION
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
+        about = msgspec.json.decode(path.read_bytes(), type=_About)
     except OSError as error:
         raise _cannot_read(path, error) from error
-    except (ValueError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise UsageError(f"{path} is damaged: {error}; replay another recording") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        found = about.get("format") if isinstance(about, dict) else about
+    if about.format != FORMAT:
         raise UsageError(
-            f"{path} has format {found!r}: expected {FORMAT}; replay it with the version of voiced that recorded it"
+            f"{path} has format {about.format}: expected {FORMAT}; replay it with the version of voiced that recorded it"
         )
     return about
 

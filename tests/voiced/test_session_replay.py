@@ -18,7 +18,10 @@ TURN = TurnEnded(turn=1, role="user", text="höre", start_s=0.5, end_s=1.0)
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     recording = SessionRecording(
-        tmp_path, settings={"sound.headset": True, "session.record": Path("/a")}, on_notice=print
+        tmp_path,
+        settings={"sound.headset": True, "session.record": Path("/a")},
+        seed=7,
+        on_notice=print,
     )
     ramp = (np.arange(1000) / 32768).astype(np.float32)
     recording.microphone(AudioChunk(ramp, 16_000))
@@ -34,6 +37,7 @@ def folder(tmp_path: Path) -> Path:
 def test_everything_comes_back(folder: Path) -> None:
     session = read_session(folder)
     assert session.settings == {"sound.headset": True, "session.record": "/a"}
+    assert session.seed == 7
     assert session.events() == [Moment(0.0, STATE), Moment(0.05, TURN)]
     assert [moment.what for moment in session.commands()] == [
         ToggleMute(),

@@ -15,6 +15,7 @@ from voiced.errors import UnknownDeviceError, UsageError, VoicedError
 
 COMMANDS = (
     "run",
+    "replay",
     "asr",
     "tts",
     "chat",

@@ -1,26 +1,27 @@
 """`voiced run`: the assistant, through microphone and speaker, or on files."""
 
 import argparse
-import asyncio
-import dataclasses
-import tempfile
-from collections.abc import Coroutine
-from contextlib import closing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from voiced.cli.file_talk import add_file_options, add_shown_options, talk_on_files
+from voiced.cli.launching import (
+    announce_model,
+    launch_in_process,
+    launch_in_thread,
+    model_choice,
+)
 from voiced.cli.notes import note
 from voiced.cli.option_types import seed
-from voiced.cli.outputs import SoundFile, check_sound_path
 from voiced.cli.settings import add_setting_options, load_settings
+from voiced.cli.tasks import complete
 from voiced.errors import DeviceError, UnknownDeviceError, UsageError
 
 if TYPE_CHECKING:
+    from audio.chunk import AudioChunk
     from audio.devices import SoundCard
-    from protocols.events import Event
-    from voiced.configuration import Configuration
-    from voiced.engine.link import Launch
-    from voiced.engine.process import ModelChoice
+    from voiced.configuration import Configuration, Loaded
 
 EXAMPLE = (
     Path(__file__).parents[2] / "examples" / "question.wav"
@@ -39,10 +40,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "examples:\n  voiced run --headset\n  voiced run --input question.wav --output answer.wav --fast",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object a line: events")
-    parser.add_argument(
-        "--timings", action="store_true", help="print how long everything took after each exchange"
-    )
+    add_shown_options(parser)
     parser.add_argument(
         "--seed",
         type=seed,
@@ -63,18 +61,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         metavar="Q.wav",
         help="what the microphone hears: a WAV, FLAC, OGG or MP3 recording",
     )
-    files.add_argument(
-        "--output",
-        metavar="A.wav",
-        help="what the speaker plays, in time with the input "
-        "(default: reply.wav in a new temporary folder, which is named at the end)",
-    )
-    files.add_argument(
-        "--fast",
-        action="store_true",
-        help="do not run in real time: time stands still while the model computes, so that a reply begins as soon as its "
-        "turn is over. Otherwise the silences in A.wav are as long as the model really took",
-    )
+    add_file_options(files)
     add_setting_options(parser.add_argument_group("model"), ("model", "device", "dtype", "threads"))
     parser.set_defaults(run=run)
 
@@ -95,41 +82,12 @@ def run(args: argparse.Namespace) -> int:
         if card is not None:
             from voiced.live.with_face import talk_with_face
 
-            _announce(settings)
-            _complete(talk_with_face(loaded, card, args, launch_in_process(_choice(settings))))
+            announce_model(settings)
+            launch = launch_in_process(model_choice(settings))
+            complete(talk_with_face(loaded, card, args, launch))
             return 0
-    _run_on_files(args, settings)
+    _run_on_files(args, loaded)
     return 0
-
-
-def launch_in_process(choice: "ModelChoice") -> "Launch":
-    """Return what starts the engine of a live talk."""
-    from voiced.engine.process import in_process
-
-    return in_process(choice)
-
-
-def launch_in_thread(choice: "ModelChoice") -> "Launch":
-    """Return what starts the engine of a talk on files."""
-    from voiced.engine.loading import load
-    from voiced.engine.thread import in_thread
-
-    return in_thread(lambda: load(choice))
-
-
-def _choice(settings: "Configuration") -> "ModelChoice":
-    from voiced.engine.process import ModelChoice
-
-    engine = settings.engine
-    return ModelChoice(
-        model=engine.model, device=engine.device, dtype=engine.dtype, threads=engine.threads
-    )
-
-
-def _announce(settings: "Configuration") -> None:
-    from voiced.weights import announce, find_model
-
-    announce(find_model(settings.engine.model))
 
 
 def _sound_card(settings: "Configuration") -> "SoundCard | None":
@@ -153,91 +111,32 @@ def _sound_card(settings: "Configuration") -> "SoundCard | None":
     return card
 
 
-def _run_on_files(args: argparse.Namespace, settings: "Configuration") -> None:
+def _run_on_files(args: argparse.Namespace, loaded: "Loaded") -> None:
     question = Path(args.input) if args.input is not None else EXAMPLE
     if args.input is None and not EXAMPLE.is_file():
         raise UsageError(
             f"{EXAMPLE} is not here to be answered (it comes with the source, not with the package): "
             "give --input Q.wav --output A.wav"
         )
-    if args.output is not None:
-        check_sound_path(Path(args.output), [question])
 
     from audio.reading import open_audio
     from voiced.speech_model import HEARING_RATE_HZ
 
     with open_audio(question, rate_hz=HEARING_RATE_HZ):
         pass  # What is no recording is told before the model is loaded.
-    _announce(settings)
-    output = (
-        Path(args.output)
-        if args.output is not None
-        else Path(tempfile.mkdtemp(prefix="voiced-")) / "reply.wav"
+    talk_on_files(
+        args,
+        loaded,
+        seed=args.seed,
+        source=question,
+        steps=lambda: _heard(question),
+        launch=launch_in_thread(model_choice(loaded.configuration)),
     )
-    with closing(SoundFile(output)) as file:
-        try:
-            _complete(_talk_on_files(args, settings, question, file))
-        finally:
-            if file.num_samples:
-                note(f"the reply is in {output}; play it with any player")
 
 
-async def _talk_on_files(
-    args: argparse.Namespace, settings: "Configuration", question: Path, file: SoundFile
-) -> None:
+def _heard(question: Path) -> "Iterator[AudioChunk]":
     from audio.reading import open_audio
-    from protocols.events import StateChanged, TurnEnded, TurnTimed
-    from voiced.engine.client import EngineClient
-    from voiced.face.lines import json_face, plain_face
-    from voiced.live.assembly import live_session
-    from voiced.live.on_files import FileSpeaker, talk_on_files
     from voiced.speech_model import HEARING_RATE_HZ
-    from voiced.timing import AsyncSystemClock
 
-    num_turns = 0
-    face = json_face() if args.json else plain_face(shows_timings=args.timings)
-
-    def show(event: "Event") -> None:
-        nonlocal num_turns
-        if isinstance(event, TurnEnded):
-            num_turns += event.role == "user"
-            path = question if event.role == "user" else file.path
-            has_sound = event.end_s > event.start_s
-            if has_sound:
-                event = dataclasses.replace(event, audio=str(path), audio_start_s=event.start_s)
-            _note_end(event)
-        if isinstance(event, StateChanged) or (isinstance(event, TurnTimed) and not args.timings):
-            return
-        face.show(event)
-
-    async with face, EngineClient(launch_in_thread(_choice(settings))) as client:
-        await client.wait_ready()
-        engine = client.open(seed=args.seed, max_reply_s=settings.reply.max_reply_s)
-        speaker = FileSpeaker(file)
-        session = live_session(
-            settings, engine=engine, speaker=speaker, show=show, now_s=speaker.now_s
-        )
-        clock = None if args.fast else AsyncSystemClock()
-        with open_audio(question, rate_hz=HEARING_RATE_HZ) as heard:
-            await talk_on_files(session, engine, speaker, heard, clock=clock)
-    if not num_turns:
-        note(f"nobody spoke in {question}: there is nothing to answer")
-
-
-def _note_end(event: "Event") -> None:
-    from voiced.cli.turns import note_end
-
-    note_end(event)
-
-
-def _complete(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` to its end; raise the first error of several tasks as it is."""
-    try:
-        asyncio.run(work)
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    with open_audio(question, rate_hz=HEARING_RATE_HZ) as recording:
+        yield from recording

@@ -45,10 +45,18 @@ def load_settings(args: argparse.Namespace) -> "Loaded":
     Raises:
         UsageError: see `load_configuration`.
     """
-    from voiced.configuration import SETTINGS, configuration_path, load_configuration
+    from voiced.configuration import configuration_path, load_configuration
 
-    options = {name: value for name, value in vars(args).items() if name in SETTINGS}
-    return load_configuration(configuration_path(), environment=os.environ, options=options)
+    return load_configuration(
+        configuration_path(), environment=os.environ, options=given_settings(args)
+    )
+
+
+def given_settings(args: argparse.Namespace) -> "dict[str, Value]":
+    """Return the settings among these arguments, by name."""
+    from voiced.configuration import SETTINGS
+
+    return {name: value for name, value in vars(args).items() if name in SETTINGS}
 
 
 def _reader(setting: "Setting") -> "Callable[[str], Value]":

@@ -16,7 +16,7 @@ from audio.events import (
     SoundEvent,
 )
 from protocols.events import Event, Noticed, State, StateChanged
-from voiced.commands import Command, EnterText, Interrupt, Press, Quit, Release, ToggleMute
+from voiced.commands import Command, Quit, ToggleMute
 from voiced.engine.session import EngineSession, Lost
 from voiced.errors import EngineError
 from voiced.live.session import LiveSession
@@ -164,16 +164,10 @@ class DeviceTalk:
             match command:
                 case ToggleMute():
                     self._toggle_mute()
-                case Interrupt():
-                    self._session.interrupt()
-                case Press():
-                    self._session.press()
-                case Release():
-                    self._session.release()
-                case EnterText(text=text):
-                    self._session.enter(text)
                 case Quit():
                     self.quit()
+                case _:
+                    self._session.obey(command)
             self._tell_state()
 
     def _toggle_mute(self) -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
 
 from audio.chunk import AudioChunk, Samples
+from audio.live_resampling import LiveResampler
+from voiced.commands import Command, Quit, ToggleMute
 from voiced.engine.session import EngineSession, Lost
 from voiced.errors import EngineError
 from voiced.live.session import LiveSession
+from voiced.session_recording import SessionRecording
 from voiced.speech_model import SOUND_RATE_HZ
 from voiced.timing import AsyncClock
 from voiced.voice_activity import RATE_HZ
@@ -107,13 +110,60 @@ class FileSpeaker:
         self._num_written += num_samples
 
 
+class RecordedSpeaker:
+    """Writes what is played to a file, and shows it to a recording of the talk."""
+
+    def __init__(self, writer: SampleWriter, show: Callable[[AudioChunk], None]) -> None:
+        self._writer = writer
+        self._show = show
+        self._resampler = LiveResampler(SOUND_RATE_HZ, RATE_HZ)
+
+    def write(self, samples: Samples) -> None:
+        """Take mono sound at 24 kHz."""
+        self._writer.write(samples)
+        position = self._resampler.position
+        self._show(AudioChunk(self._resampler.push(samples), RATE_HZ, position))
+
+
+class _Ears:
+    """What the talk is given of what is heard and done, in ticks; muted it is given nothing."""
+
+    def __init__(self, session: LiveSession, recording: SessionRecording | None) -> None:
+        self._session = session
+        self._recording = recording
+        self._is_muted = False
+        self._position = 0  # Of the next sample that is heard.
+
+    def hear(self, samples: Samples) -> None:
+        chunk = AudioChunk(samples, RATE_HZ, max(self._position, self._session.position))
+        self._position = chunk.end
+        if self._is_muted:
+            return
+        if self._session.state == "muted":
+            self._session.unmute(chunk.start)
+        if self._recording is not None:
+            self._recording.microphone(chunk)
+        self._session.hear(chunk)
+
+    def obey(self, command: Command) -> None:
+        if self._recording is not None:
+            self._recording.happened(command, self._position / RATE_HZ)
+        if isinstance(command, ToggleMute):
+            self._is_muted = not self._is_muted
+            if self._is_muted:
+                self._session.mute()
+        elif not isinstance(command, Quit):
+            self._session.obey(command)
+
+
 async def talk_on_files(
     session: LiveSession,
     engine: EngineSession,
     speaker: FileSpeaker,
-    heard: Iterable[AudioChunk],
+    steps: Iterable[AudioChunk | Command],
     *,
     clock: AsyncClock | None,
+    recording: SessionRecording | None = None,
 ) -> None:
     """Run a talk until the input and the last reply are over.
 
@@ -121,21 +171,26 @@ async def talk_on_files(
         session: uses `engine` and `speaker`.
         engine: is closed at the end.
         speaker: advances with the input.
-        heard: the microphone's sound at 16 kHz.
+        steps: the microphone's sound at 16 kHz, and what the user does besides; at `Quit` nothing more is heard.
         clock: what time passes by; None: time stands still while a reply or a transcript is being made, and else runs as fast
             as it can.
+        recording: is given what is heard and done.
 
     Raises:
         EngineError: the engine was given up.
         AudioError: the input is damaged; what was heard until then is answered.
     """
     arrived = asyncio.Event()
+    ears = _Ears(session, recording)
     async with asyncio.TaskGroup() as group:
         reading = group.create_task(_listen_to(engine, session, arrived), name="engine events")
         begun_s = clock.now_s() if clock else 0.0
         num_ticks = 0
-        for chunk in _and_silence(heard, session):
-            session.hear(chunk)
+        for step in _and_silence(steps, session):
+            if isinstance(step, Command):
+                ears.obey(step)
+                continue
+            ears.hear(step)
             session.tick()
             if clock is not None:
                 num_ticks += 1
@@ -149,19 +204,28 @@ async def talk_on_files(
         await reading
 
 
-def _and_silence(heard: Iterable[AudioChunk], session: LiveSession) -> Iterator[AudioChunk]:
-    """Yield the input in ticks, and after its end silence until the talk is over."""
+def _and_silence(
+    steps: Iterable[AudioChunk | Command], session: LiveSession
+) -> Iterator[Samples | Command]:
+    """Yield the sound in ticks and the commands in their places, and then silence until the talk is over."""
     rest = np.zeros(0, np.float32)
-    for chunk in heard:
-        rest = np.concatenate([rest, chunk.samples])
+    for step in steps:
+        if isinstance(step, Quit):
+            session.mute()
+            rest = rest[:0]
+            break
+        if isinstance(step, Command):
+            yield step
+            continue
+        rest = np.concatenate([rest, step.samples])
         while len(rest) >= HEARD_TICK:
-            yield AudioChunk(rest[:HEARD_TICK], RATE_HZ, session.position)
+            yield rest[:HEARD_TICK]
             rest = rest[HEARD_TICK:]
     if len(rest):
-        yield AudioChunk(rest, RATE_HZ, session.position)
+        yield rest
     session.end_input()
     while not session.is_idle or session.is_owed_words:
-        yield AudioChunk(np.zeros(HEARD_TICK, np.float32), RATE_HZ, session.position)
+        yield np.zeros(HEARD_TICK, np.float32)
 
 
 async def _wait_for_engine(

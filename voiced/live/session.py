@@ -11,6 +11,7 @@ from typing import Protocol
 
 from audio.chunk import AudioChunk, Samples
 from protocols.events import Event, HowEnded, Noticed, State, TextAdded, Transcribed, TurnEnded
+from voiced.commands import EnterText, Interrupt, Press, Release
 from voiced.engine import messages as m
 from voiced.engine.session import Lost, SessionEvent
 from voiced.errors import VoicedError
@@ -244,6 +245,18 @@ class LiveSession:
             self.ledger.underrun(self._sounding.turn, num_times)
 
     # What the user does besides speaking
+
+    def obey(self, command: Interrupt | Press | Release | EnterText) -> None:
+        """Do what the user asks for."""
+        match command:
+            case Interrupt():
+                self.interrupt()
+            case Press():
+                self.press()
+            case Release():
+                self.release()
+            case EnterText(text=text):
+                self.enter(text)
 
     def interrupt(self) -> None:
         """Cut the reply off."""

@@ -2,9 +2,7 @@
 
 import argparse
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
-from datetime import datetime
 
 import numpy as np
 
@@ -19,13 +17,12 @@ from voiced.commands import Command
 from voiced.configuration import Loaded
 from voiced.engine.client import EngineClient
 from voiced.engine.link import Launch
-from voiced.errors import OutputError
 from voiced.face.choosing import choose_face
-from voiced.face.face import Face, Level
+from voiced.face.face import Level
 from voiced.live.assembly import live_session
 from voiced.live.on_devices import DeviceTalk, TalkClock
+from voiced.live.recording import kept
 from voiced.sd_notify import keep_alive, this_notifier
-from voiced.session_recording import SessionRecording, new_folder
 from voiced.signals import signal_policy
 from voiced.speech_model import SOUND_RATE_HZ
 from voiced.timing import AsyncBootClock
@@ -53,7 +50,11 @@ async def talk_with_face(
     sound = settings.sound
     cleaning = Cleaning(echo=not sound.headset, noise=sound.noise_suppression)
     notifier = this_notifier()
-    async with face, EngineClient(launch) as client, _recording(loaded, face) as recording:
+    async with (
+        face,
+        EngineClient(launch) as client,
+        kept(loaded, seed=args.seed, show=face.show) as recording,
+    ):
 
         def show(event: Event) -> None:
             face.show(event)
@@ -114,33 +115,6 @@ async def talk_with_face(
                 alive = group.create_task(keep_alive(notifier, clock), name="signs of life")
                 await talk.run()
                 alive.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _recording(loaded: Loaded, face: Face) -> AsyncIterator[SessionRecording | None]:
-    """Keep the talk in a folder of its own, if that is wanted and can be done; the talk goes on either way."""
-    parent = loaded.configuration.session.record
-    if parent is None:
-        yield None
-        return
-    loop = asyncio.get_running_loop()
-
-    def notice(text: str) -> None:
-        loop.call_soon_threadsafe(face.show, Noticed(text=text))
-
-    recording = None
-    try:
-        folder = new_folder(parent, datetime.now().astimezone().strftime("%Y-%m-%d-%H-%M-%S"))
-        settings = {resolved.setting.key: resolved.value for resolved in loaded.values.values()}
-        recording = SessionRecording(folder, settings=settings, on_notice=notice)
-        face.show(Noticed(text=f"recording both sides in {folder}"))
-    except OutputError as error:
-        face.show(Noticed(text=f"{error}; this talk is not recorded"))
-    try:
-        yield recording
-    finally:
-        if recording is not None:
-            await asyncio.to_thread(recording.close)
 
 
 def level_dbfs(chunk: AudioChunk) -> float:

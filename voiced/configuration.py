@@ -63,6 +63,11 @@ class EngineSettings:
         Number(1, 1024, "threads", is_whole=True),
         "of the processor; without it as many as help",
     )
+    unload_after_s: float | None = _setting(
+        None,
+        Number(10, 31_536_000, "seconds"),
+        "when nobody has talked for so long the model leaves memory, and comes back when somebody speaks; without it it stays",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,6 +150,7 @@ def _example(setting: "Setting") -> str:
     examples: dict[str, Value] = {
         "model": "lfm2.5-audio",
         "threads": 4,
+        "unload_after_s": 1800.0,
         "input_device": "USB",
         "output_device": "USB",
         "record": "~/talks",

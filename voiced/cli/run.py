@@ -62,7 +62,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="what the microphone hears: a WAV, FLAC, OGG or MP3 recording",
     )
     add_file_options(files)
-    add_setting_options(parser.add_argument_group("model"), ("model", "device", "dtype", "threads"))
+    add_setting_options(
+        parser.add_argument_group("model"),
+        ("model", "device", "dtype", "threads", "unload_after_s"),
+    )
     parser.set_defaults(run=run)
 
 

@@ -94,11 +94,12 @@ class EngineClient:
         return self._supervisor.num_restarts
 
     async def wait_ready(self) -> m.Ready:
-        """Wait until the engine is ready and return what it says of its model.
+        """Wait until the engine is ready, waking it if it rests, and return what it says of its model.
 
         Raises:
             EngineError: it cannot be started, or was given up, or the client is closed.
         """
+        self.wake()
         while self.ready is None:
             if self.state in {EngineState.FAILED, EngineState.CLOSED}:
                 raise EngineError(self._supervisor.failure or "the engine is closed")
@@ -109,6 +110,16 @@ class EngineClient:
         """Wait until `state` is another and return it; a state between may be missed."""
         await self._supervisor.changed.wait()
         return self.state
+
+    def rest(self) -> bool:
+        """End the engine until it is needed again, and give its memory back; return whether it could be.
+
+        It cannot be unless it is ready and owes no session anything. The conversations stay: the next engine is told them.
+        """
+        if self.ready is None or not all(session.is_quiet for session in self._sessions.values()):
+            return False
+        self._supervisor.rest()
+        return True
 
     async def ping(self) -> float:
         """Ask the engine whether it answers and return how many seconds that took.
@@ -186,6 +197,10 @@ class EngineClient:
         """Send to the engine unless much waits for it already."""
         self._supervisor.send(message, can_be_dropped=True)
 
+    def wake(self) -> None:
+        """Start the engine if it rests."""
+        self._supervisor.wake()
+
     def forget(self, session: EngineSession) -> None:
         """Take a session off the list that is over."""
         self._sessions.pop(session.number, None)
@@ -214,3 +229,7 @@ class EngineClient:
                 answer.set_exception(EngineError(reason))
         for session in list(self._sessions.values()):
             session.engine_lost(reason, is_final=is_final)
+
+    def engine_rests(self) -> None:
+        for session in list(self._sessions.values()):
+            session.engine_rests()

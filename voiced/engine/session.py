@@ -44,6 +44,7 @@ class Sender(Protocol):
 
     def send(self, message: m.ToEngine) -> None: ...
     def send_if_free(self, message: m.ToEngine) -> None: ...
+    def wake(self) -> None: ...
     def forget(self, session: "EngineSession") -> None: ...
 
 
@@ -85,6 +86,12 @@ class EngineSession:
         """Events that came and were not read."""
         return len(self._events)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing that was asked is still to be answered, and everything that came was read."""
+        asked = self._discards.total() or self._cuts or self._transcriptions or self._waiting
+        return self._working is None and not asked and not self._events
+
     def history(self) -> tuple[m.PastTurn, ...]:
         """Return the conversation so far, as another session or engine can be told it."""
         return self._record.history()
@@ -124,6 +131,7 @@ class EngineSession:
             self._client.send(request)
         else:
             self._waiting = request
+            self._client.wake()
 
     def discard(self, turn: int) -> None:
         """Forget the last turn, as the user goes on speaking; answered by Discarded.
@@ -183,6 +191,12 @@ class EngineSession:
         self._transcriptions[turn] = request
         if self._is_told:
             self._client.send(request)
+        else:
+            self._client.wake()
+
+    def wake(self) -> None:
+        """Have the engine started if it rests: something will be asked soon."""
+        self._client.wake()
 
     def close(self) -> None:
         """End the session, whatever goes on in it; Closed is its last event. May be called again."""
@@ -248,6 +262,11 @@ class EngineSession:
             self._fail_what_waits()
         if self._is_closing:
             self._end()
+
+    def engine_rests(self) -> None:
+        """Take note that the engine is gone until it is needed; it owed nothing."""
+        self._is_told = False
+        self._num_taken = 0
 
     def deliver(self, message: m.OfSession) -> None:
         """Take what the engine says of this session."""

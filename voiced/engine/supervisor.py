@@ -22,11 +22,13 @@ class EngineState(Enum):
     """How far the engine is.
 
     STARTING ──Ready──▶ READY ──died──▶ WAITING ──back-off──▶ STARTING; after too many failures in a row FAILED.
+                          └──rest──▶ RESTING ──wake──▶ STARTING
     """
 
     STARTING = "starting"  # The process runs, its model is being loaded.
     READY = "ready"  # Sessions can be used.
     WAITING = "waiting"  # It has died and is started again after the back-off.
+    RESTING = "resting"  # It was ended to give its memory back, and is started when it is needed.
     FAILED = "failed"  # It died too often in a row and was given up.
     CLOSED = "closed"  # Nobody wants it any more.
 
@@ -73,6 +75,9 @@ class Listener(Protocol):
     def engine_lost(self, reason: str, *, is_final: bool) -> None:
         """The engine is gone with all it knew; it comes back unless this is final."""
 
+    def engine_rests(self) -> None:
+        """The engine is gone because nobody needs it; it comes back with `Supervisor.wake`."""
+
 
 class Supervisor:
     """Runs one engine after the other.
@@ -104,6 +109,8 @@ class Supervisor:
         self._ready_since_s: float | None = None
         self._hung: str | None = None  # Why it was killed for being silent.
         self._unfit = ""  # Why an engine said that it cannot start.
+        self._is_wanted = asyncio.Event()  # Not set while it rests.
+        self._is_wanted.set()
         self.state = EngineState.STARTING
         self.changed = asyncio.Event()  # Set, and made anew, at every change of `state`.
         self.ready: Ready | None = None
@@ -135,6 +142,21 @@ class Supervisor:
             )
             link.kill()
 
+    def rest(self) -> None:
+        """End the engine and start no other until `wake`; does nothing unless it is ready. What it was doing is lost."""
+        link = self._link
+        if link is None or self.state is not EngineState.READY:
+            return
+        self.ready = None
+        self._is_wanted.clear()
+        self._become(EngineState.RESTING)
+        self._listener.engine_rests()
+        link.kill()
+
+    def wake(self) -> None:
+        """Start an engine if it rests."""
+        self._is_wanted.set()
+
     async def run(self) -> None:
         """Run engines until cancelled, or until one too many has failed."""
         failures = 0
@@ -142,6 +164,10 @@ class Supervisor:
             while True:
                 self._become(EngineState.STARTING)
                 reason = await self._run_one()
+                if self.state is EngineState.RESTING:
+                    failures = 0
+                    await self._is_wanted.wait()
+                    continue
                 failures = 1 if self._was_stable() else failures + 1
                 if self._unfit or failures >= self._patience.most_failures:
                     self._give_up(reason, failures)
@@ -171,6 +197,8 @@ class Supervisor:
         finally:
             self._link = None
             await link.close()
+        if self.state is EngineState.RESTING:
+            return ""
         reason = reason or link.how_ended
         log.warning("engine lost", extra={"reason": reason, "restarts": self.num_restarts})
         return reason
@@ -183,6 +211,8 @@ class Supervisor:
             except ProtocolError as error:
                 link.kill()
                 return self._lose(f"the engine sent what cannot be read: {error}")
+            if self.state is EngineState.RESTING:
+                return ""
             if message is None:
                 return self._lose(self._hung or self._unfit)
             self._silent_s, self._allowed_s = 0.0, self._patience.silent_s

@@ -19,6 +19,7 @@ from protocols.events import Event, Noticed, State, StateChanged
 from voiced.commands import Command, Quit, ToggleMute
 from voiced.engine.session import EngineSession, Lost
 from voiced.errors import EngineError
+from voiced.live.resting import Rest
 from voiced.live.session import LiveSession
 from voiced.timing import AsyncClock
 
@@ -71,6 +72,7 @@ class DeviceTalk:
         show: is told what happens.
         hear: is given what the microphone hears, for a level or a recording.
         clock: is set by the microphone.
+        rest: gives memory back while nobody talks.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class DeviceTalk:
         show: Callable[[Event], None],
         hear: Callable[[AudioChunk], None],
         clock: TalkClock,
+        rest: Rest | None = None,
     ) -> None:
         self._session = session
         self._engine = engine
@@ -91,6 +94,7 @@ class DeviceTalk:
         self._show = show
         self._hear = hear
         self._clock = clock
+        self._rest = rest
         self._state: State = "loading"
         self._is_muted = (
             False  # As the user wants it; the session is when the microphone is closed.
@@ -138,6 +142,8 @@ class DeviceTalk:
                 self._take(chunk)
             self._session.tick()
             self._tell_state()
+            if self._rest is not None:
+                self._rest.look()
             if self._is_draining and self._session.is_idle:
                 self.quit()
             await self._clock.wait_s(TICK_S)

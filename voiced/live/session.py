@@ -34,7 +34,7 @@ from voiced.live.conductor import (
     UserSaid,
 )
 from voiced.speech_model import SOUND_RATE_HZ
-from voiced.turns import BargedIn, Ended, ReplyHeld, SpeechEvent, TurnMachine
+from voiced.turns import BargedIn, Ended, ReplyHeld, SpeechEvent, Started, TurnMachine
 from voiced.voice_activity import RATE_HZ
 
 # Of new speech before it is written down once more.
@@ -51,6 +51,7 @@ class Engine(Protocol):
     def discard(self, turn: int) -> None: ...
     def cut(self, turn: int, heard_samples: int) -> None: ...
     def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> None: ...
+    def wake(self) -> None: ...
 
 
 class Speaker(Protocol):
@@ -291,6 +292,8 @@ class LiveSession:
     def _follow(self, events: Iterable[SpeechEvent]) -> None:
         for event in events:
             match event:
+                case Started():
+                    self._engine.wake()
                 case Ended(position=position):
                     self._voice_end_s = position / RATE_HZ
                 case ReplyHeld():

@@ -22,6 +22,7 @@ from voiced.face.face import Level
 from voiced.live.assembly import live_session
 from voiced.live.on_devices import DeviceTalk, TalkClock
 from voiced.live.recording import kept
+from voiced.live.resting import Rest
 from voiced.sd_notify import keep_alive, this_notifier
 from voiced.signals import signal_policy
 from voiced.speech_model import SOUND_RATE_HZ
@@ -105,6 +106,13 @@ async def talk_with_face(
             show=show,
             hear=hear,
             clock=talk_clock,
+            rest=Rest(
+                session,
+                client.rest,
+                after_s=settings.engine.unload_after_s,
+                now_s=clock.now_s,
+                show=show,
+            ),
         )
         with signal_policy(
             on_stop=stop,

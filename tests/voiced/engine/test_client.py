@@ -314,3 +314,50 @@ def test_an_error_within_the_context_is_raised_as_it_is() -> None:
 
     with pytest.raises(KeyError, match="mine"):
         with_client(body)
+
+
+def test_a_rested_engine_is_told_the_conversation_when_it_is_asked_again() -> None:
+    async def body(client: EngineClient, threads: Threads) -> None:
+        session = client.open()
+        session.prepare(1, "canary")
+        await until(session, m.Ended)
+        assert client.rest()
+        await settle()
+        assert client.state.value == "resting"
+        assert len(threads.links) == 1
+        session.prepare(2, "what was it")
+        events = await until(session, m.Ended)
+        assert not any(isinstance(event, Lost) for event in events)
+        assert len(threads.links) == 2
+        assert texts(events) == "canary what was it"  # The fake repeats all that was said.
+
+    with_client(body)
+
+
+def test_an_engine_that_owes_something_does_not_rest() -> None:
+    async def body(client: EngineClient, threads: Threads) -> None:
+        session = client.open()
+        session.prepare(1, "hello")
+        assert not client.rest()
+        await until(session, m.Ended)
+        session.transcribe(1, spoken(0.1), is_final=True)
+        assert not client.rest()
+        await until(session, m.Transcript)
+        assert client.rest()
+        session.transcribe(2, spoken(0.2), is_final=True)  # Wakes it.
+        await until(session, m.Transcript)
+        assert len(threads.links) == 2
+
+    with_client(body)
+
+
+def test_a_session_wakes_the_engine_before_it_asks_anything() -> None:
+    async def body(client: EngineClient, threads: Threads) -> None:
+        session = client.open()
+        await until(session, m.Opened)
+        assert client.rest()
+        session.wake()
+        await client.wait_ready()
+        assert len(threads.links) == 2
+
+    with_client(body)

@@ -73,6 +73,9 @@ class Stage:
     def engine_lost(self, reason: str, *, is_final: bool) -> None:
         self.told.append(f"lost: {reason}" + (" (final)" if is_final else ""))
 
+    def engine_rests(self) -> None:
+        self.told.append("rests")
+
     async def say(self, message: m.FromEngine | BaseException | None) -> None:
         self.links[-1].said.put_nowait(message)
         await settle()
@@ -229,5 +232,46 @@ def test_what_waits_to_be_sent_is_bounded(num_unsent: int) -> None:
         stage.supervisor.send(m.Ping(2))
         assert m.Ping(2) in link.sent
         assert link.is_killed == (num_unsent > OVERFULL_BYTES)
+
+    run(body)
+
+
+def test_an_engine_that_rests_is_ended_and_comes_back_when_it_is_woken() -> None:
+    async def body(stage: Stage) -> None:
+        await stage.say(READY)
+        stage.supervisor.rest()
+        await stage.say(m.Alive(patience_s=1.0))  # On its way when it was ended.
+        assert stage.told == ["ready", "rests"]
+        assert stage.links[0].is_killed
+        assert stage.links[0].is_closed
+        await stage.clock.advance(100.0)
+        assert (stage.state, len(stage.links)) == ("resting", 1)
+        assert not stage.supervisor.is_live
+        stage.supervisor.wake()
+        await settle()
+        assert (stage.state, len(stage.links)) == ("starting", 2)
+        await stage.say(READY)
+        assert stage.told == ["ready", "rests", "ready"]
+        assert stage.supervisor.num_restarts == 0
+
+    run(body)
+
+
+def test_woken_while_it_is_being_ended_another_one_is_started() -> None:
+    async def body(stage: Stage) -> None:
+        await stage.say(READY)
+        stage.supervisor.rest()
+        stage.supervisor.wake()
+        await settle()
+        assert (stage.state, len(stage.links)) == ("starting", 2)
+
+    run(body)
+
+
+def test_only_an_engine_that_is_ready_rests() -> None:
+    async def body(stage: Stage) -> None:
+        stage.supervisor.rest()
+        assert (stage.state, stage.told) == ("starting", [])
+        assert not stage.links[0].is_killed
 
     run(body)

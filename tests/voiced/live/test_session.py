@@ -35,6 +35,7 @@ class ScriptedEngine:
 
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
+        self.num_wakes = 0
 
     def prepare(self, turn: int, said: str | Samples) -> None:
         self.asked.append(("prepare", turn, said if isinstance(said, str) else len(said)))
@@ -47,6 +48,9 @@ class ScriptedEngine:
 
     def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> None:
         self.asked.append(("transcribe", turn, is_final))
+
+    def wake(self) -> None:
+        self.num_wakes += 1
 
     def take(self) -> list[tuple[object, ...]]:
         """Return what was asked since the last call."""
@@ -334,3 +338,10 @@ def test_a_machine_that_does_not_keep_up_is_asked_for_no_more_interim_words() ->
     (notice,) = talk.of_kind(Noticed)
     assert isinstance(notice, Noticed)
     assert "too slow" in notice.text
+
+
+def test_a_voice_wakes_the_engine_long_before_the_turn_is_over(talk: Talk) -> None:
+    assert talk.engine.num_wakes == 0
+    talk.listen(0.3, loud=True)
+    assert talk.engine.num_wakes == 1
+    assert talk.engine.take() == []

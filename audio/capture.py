@@ -89,6 +89,10 @@ class Microphone:
         """Record; `poll` tells when the device runs, and opens it again when it went away."""
         self._keeper.open()
 
+    def choose(self, wanted: str | None) -> None:
+        """Record from another device from now on; see `StreamKeeper.choose`."""
+        self._keeper.choose(wanted)
+
     def close(self) -> None:
         """Mute: nothing that is recorded from now on is heard, and the device is given back; `poll` tells when."""
         self._keeper.close()

@@ -43,6 +43,11 @@ class Duplex:
         self.microphone.open()
         self.playout.open()
 
+    def clean(self, cleaning: Cleaning) -> None:
+        """Do this to what is recorded from now on."""
+        self._cleaning = cleaning
+        self._begin_anew()
+
     def open_microphone(self) -> None:
         """Record again after `close_microphone`."""
         self.microphone.open()

@@ -102,6 +102,15 @@ class StreamKeeper:
         if self._open is not None:
             self._end(self._open)
 
+    def choose(self, wanted: str | None) -> None:
+        """Use another device from now on, by number or part of a name; None for the default. One that is open is given back."""
+        self._wanted, self._name = wanted, None
+        self._gate = None  # What is just being opened is not wanted any more.
+        self._retry_s = self._retry_at_s = 0.0
+        self._has_complained = False
+        if self._open is not None:
+            self._end(self._open)
+
     def poll(self) -> list[DeviceEvent]:
         """Notice what happened, begin what is to be done, and return what there is to tell; never waits.
 
@@ -183,8 +192,7 @@ class StreamKeeper:
             return []
         device, stream = result
         gate, self._gate = self._gate, None
-        assert gate is not None
-        if not self._should_be_open:
+        if gate is None or not self._should_be_open:
             self._give_back(stream)
             return []
         self._name = device.name

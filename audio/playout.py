@@ -123,6 +123,10 @@ class Playout:
         """Open the speaker and keep it open; `poll` tells when it runs."""
         self._keeper.open()
 
+    def choose(self, wanted: str | None) -> None:
+        """Play on another device from now on, a reply that sounds too; see `StreamKeeper.choose`."""
+        self._keeper.choose(wanted)
+
     def close(self) -> None:
         """Give the speaker back, at once and whatever it was playing."""
         self._keeper.close()

@@ -201,13 +201,9 @@ class TurnMachine:
     """
 
     def __init__(self, *, longest: int = LONGEST_TURN, hands_free: bool = True) -> None:
-        if longest < SHORTEST_LONGEST_TURN:
-            raise RangeError(
-                f"longest turn of {longest} samples: expected at least {SHORTEST_LONGEST_TURN}, 2 s at 16 kHz"
-            )
         self.position = 0
         self.is_muted = False
-        self._longest = longest
+        self.longest = longest
         self._hands_free = hands_free
         self._is_pressed = False
         self._activity = VoiceActivity()
@@ -233,6 +229,19 @@ class TurnMachine:
         self._alarm: _Alarm | None = (
             None  # While the reply that it interrupted sounds, for a second.
         )
+
+    @property
+    def longest(self) -> int:
+        """Samples of a turn, at 16 kHz; the turn that goes on keeps to it as well."""
+        return self._longest
+
+    @longest.setter
+    def longest(self, longest: int) -> None:
+        if longest < SHORTEST_LONGEST_TURN:
+            raise RangeError(
+                f"longest turn of {longest} samples: expected at least {SHORTEST_LONGEST_TURN}, 2 s at 16 kHz"
+            )
+        self._longest = longest
 
     # What is heard
 

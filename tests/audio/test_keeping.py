@@ -256,3 +256,46 @@ def test_closing_a_device_that_is_away_is_told_once_and_ends_the_search(
     card.plug(microphone())
     kept.run(10.0)
     assert kept.kinds() == ["DeviceOpened", "DeviceLost", "DeviceUnavailable", "DeviceClosed"]
+
+
+def test_another_device_is_opened_in_place_of_the_open_one(card: FakeSoundCard) -> None:
+    card.plug(microphone("Desk", 5))
+    kept = opened(card)
+    kept.keeper.choose("desk")
+    kept.run(1.0)
+    assert [(stream.device.name, stream.is_open) for stream in card.streams] == [
+        ("USB Microphone", False),
+        ("Desk", True),
+    ]
+    assert DeviceLost not in [type(event) for _, event in kept.told]
+
+
+def test_what_was_just_being_opened_is_given_back_for_another_choice(card: FakeSoundCard) -> None:
+    card.plug(microphone("Desk", 5))
+    jobs: list[Callable[[], object]] = []
+    done: list[Future[object]] = []
+
+    def later(job: Callable[[], object]) -> Future[object]:
+        jobs.append(job)
+        done.append(Future())
+        return done[-1]
+
+    kept = Kept(card, background=later)
+    kept.keeper.open()
+    kept.run(0.1)
+    kept.keeper.choose("desk")
+    for _ in range(4):
+        while len(jobs) > sum(future.done() for future in done):
+            index = sum(future.done() for future in done)
+            done[index].set_result(jobs[index]())
+        kept.run(0.1)
+    assert [stream.device.name for stream in card.streams if stream.is_open] == ["Desk"]
+
+
+def test_while_closed_another_choice_opens_nothing(card: FakeSoundCard) -> None:
+    kept = opened(card)
+    kept.keeper.close()
+    kept.run(0.2)
+    kept.keeper.choose(None)
+    kept.run(1.0)
+    assert not any(stream.is_open for stream in card.streams)

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
             announce_model(settings)
             launch = launch_in_process(model_choice(settings))
-            complete(talk_with_face(loaded, card, args, launch))
+            complete(talk_with_face(loaded, card, args, launch, load=lambda: load_settings(args)))
             return 0
     _run_on_files(args, loaded)
     return 0

@@ -8,7 +8,7 @@ from voiced.configuration import Configuration
 from voiced.listening import Listener
 from voiced.live.conductor import Conductor
 from voiced.live.session import Engine, LiveSession, Speaker
-from voiced.turns import TurnMachine
+from voiced.turns import SHORTEST_LONGEST_TURN, TurnMachine
 from voiced.voice_activity import RATE_HZ, WINDOW_SAMPLES
 
 
@@ -21,18 +21,28 @@ def live_session(
     now_s: Callable[[], float] | None = None,
 ) -> LiveSession:
     """Return a talk that has not begun; see `LiveSession`."""
-    longest = round(settings.turns.longest_turn_s * RATE_HZ) // WINDOW_SAMPLES * WINDOW_SAMPLES
-    machine = TurnMachine(longest=longest, hands_free=not settings.turns.push_to_talk)
-    transcripts = settings.reply.transcripts
+    machine = TurnMachine(
+        longest=longest_turn(settings), hands_free=not settings.turns.push_to_talk
+    )
+    writes = wants_transcripts(settings)
     return LiveSession(
         engine=engine,
         speaker=speaker,
         machine=machine,
         listener=Listener(VoiceDetector(), machine),
-        conductor=Conductor(
-            is_preemptive=settings.reply.preemptive, wants_transcripts=transcripts != "off"
-        ),
+        conductor=Conductor(is_preemptive=settings.reply.preemptive, wants_transcripts=writes),
         show=show,
-        wants_interim=transcripts != "off",
+        wants_interim=writes,
         now_s=now_s,
     )
+
+
+def longest_turn(settings: Configuration) -> int:
+    """Return the longest turn in samples, whole windows of the voice detector where that is not too short."""
+    samples = round(settings.turns.longest_turn_s * RATE_HZ)
+    return max(SHORTEST_LONGEST_TURN, samples // WINDOW_SAMPLES * WINDOW_SAMPLES)
+
+
+def wants_transcripts(settings: Configuration) -> bool:
+    """Return whether what the user says is written down."""
+    return settings.reply.transcripts != "off"

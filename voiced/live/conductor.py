@@ -170,18 +170,16 @@ class Conductor:
 
     Every method takes one thing that happened and returns what to do about it, in order; mostly nothing.
 
-    Args:
+    Attributes:
         is_preemptive: prepare a reply at every pause, so that it is ready when the turn is over.
         wants_transcripts: have what the user says written down.
-
-    Attributes:
         turn: number of the newest exchange; what comes for another one is late and means nothing.
     """
 
     def __init__(self, *, is_preemptive: bool, wants_transcripts: bool) -> None:
         self.turn = 0
-        self._is_preemptive = is_preemptive
-        self._wants_transcripts = wants_transcripts
+        self.is_preemptive = is_preemptive
+        self.wants_transcripts = wants_transcripts
         self._reply: _Reply | None = None
         # What the user said that no reply to was heard: it is answered together with what comes next.
         self._unanswered: tuple[Speech, ...] = ()
@@ -209,7 +207,7 @@ class Conductor:
             case Started():
                 return self._take_back()
             case Paused(speech=speech):
-                if not self._is_preemptive or self._reply is not None:
+                if not self.is_preemptive or self._reply is not None:
                     return []
                 return self._begin((*self._unanswered, speech), is_wanted=False)
             case WentOn():
@@ -317,7 +315,7 @@ class Conductor:
         self._unanswered = ()
         whole = Speech(said[0].start, joined(said))
         actions.append(UserSaid(reply.turn, whole))
-        if self._wants_transcripts:
+        if self.wants_transcripts:
             actions.append(Transcribe(reply.turn, whole))
         actions += [ReplyTextGrew(reply.turn, *text) for text in reply.text]
         actions += [Play(reply.turn, samples) for samples in reply.sound]

@@ -167,6 +167,13 @@ class LiveSession:
         """Whether a transcript was asked for and is not there."""
         return self._asked_at is not None or bool(self._owed_words)
 
+    def change(self, *, longest: int, is_preemptive: bool, wants_transcripts: bool) -> None:
+        """Go on like this: the longest turn, in samples; whether replies are prepared, and words written down."""
+        self._machine.longest = longest
+        self._conductor.is_preemptive = is_preemptive
+        self._conductor.wants_transcripts = wants_transcripts
+        self._wants_interim = wants_transcripts
+
     # What happens
 
     def hear(self, chunk: AudioChunk) -> None:

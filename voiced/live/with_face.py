@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from audio.capture import Microphone
 from audio.chunk import AudioChunk
 from audio.devices import SoundCard
 from audio.duplex import Duplex
-from audio.echo import Cleaning
 from audio.playout import Playout
-from protocols.events import Event, Noticed, StateChanged
+from protocols.events import Event, StateChanged
 from voiced.commands import Command
 from voiced.configuration import Loaded
 from voiced.engine.client import EngineClient
@@ -22,6 +21,7 @@ from voiced.face.face import Level
 from voiced.live.assembly import live_session
 from voiced.live.on_devices import DeviceTalk, TalkClock
 from voiced.live.recording import kept
+from voiced.live.reloading import Reloading, cleaning_of
 from voiced.live.resting import Rest
 from voiced.sd_notify import keep_alive, this_notifier
 from voiced.signals import signal_policy
@@ -29,13 +29,23 @@ from voiced.speech_model import SOUND_RATE_HZ
 from voiced.timing import AsyncBootClock
 
 QUIETEST_DBFS = -90.0
-_RELOAD = "settings are read when voiced starts: end it and start it again to use changed ones"
 
 
 async def talk_with_face(
-    loaded: Loaded, card: SoundCard, args: argparse.Namespace, launch: Launch
+    loaded: Loaded,
+    card: SoundCard,
+    args: argparse.Namespace,
+    launch: Launch,
+    load: Callable[[], Loaded],
 ) -> None:
     """Talk until the user quits.
+
+    Args:
+        loaded: the settings.
+        card: the sound devices.
+        args: `json`, `timings` and `seed`.
+        launch: starts the engine.
+        load: reads the settings again.
 
     Raises:
         EngineError: the model cannot be loaded, or its engine was given up.
@@ -49,7 +59,6 @@ async def talk_with_face(
         shows_timings=args.timings,
     )
     sound = settings.sound
-    cleaning = Cleaning(echo=not sound.headset, noise=sound.noise_suppression)
     notifier = this_notifier()
     async with (
         face,
@@ -88,7 +97,7 @@ async def talk_with_face(
         devices = Duplex(
             Microphone(card, wanted=sound.input_device, clock_s=clock.now_s),
             Playout(card, rate_hz=SOUND_RATE_HZ, wanted=sound.output_device, clock_s=clock.now_s),
-            cleaning=cleaning,
+            cleaning=cleaning_of(settings),
             on_played=play,
         )
         session = live_session(
@@ -98,6 +107,13 @@ async def talk_with_face(
             show=show,
             now_s=talk_clock.now_s,
         )
+        rest = Rest(
+            session,
+            client.rest,
+            after_s=settings.engine.unload_after_s,
+            now_s=clock.now_s,
+            show=show,
+        )
         talk = DeviceTalk(
             session,
             engine,
@@ -106,17 +122,12 @@ async def talk_with_face(
             show=show,
             hear=hear,
             clock=talk_clock,
-            rest=Rest(
-                session,
-                client.rest,
-                after_s=settings.engine.unload_after_s,
-                now_s=clock.now_s,
-                show=show,
-            ),
+            rest=rest,
         )
+        reloading = Reloading(loaded, load, session=session, devices=devices, rest=rest, show=show)
         with signal_policy(
             on_stop=stop,
-            on_reload=lambda: show(Noticed(text=_RELOAD)),
+            on_reload=reloading.reload,
             before_exit=face.restore,
         ):
             async with asyncio.TaskGroup() as group:

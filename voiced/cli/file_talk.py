@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,34 @@ if TYPE_CHECKING:
     from voiced.commands import Command
     from voiced.configuration import Loaded
     from voiced.engine.link import Launch
+
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "question.wav"  # "What can you do?"
+
+
+def check_recording(path: Path) -> None:
+    """See that there is a recording, before a model is loaded.
+
+    Raises:
+        AudioError: there is none.
+    """
+    from audio.reading import open_audio
+    from voiced.speech_model import HEARING_RATE_HZ
+
+    open_audio(path, rate_hz=HEARING_RATE_HZ).close()
+
+
+def heard_in(path: Path) -> "Iterator[AudioChunk]":
+    """Yield the sound of a recording as the model hears it.
+
+    Raises:
+        AudioError: it is missing or damaged; what comes before the damage is yielded.
+    """
+    from audio.reading import open_audio
+    from voiced.speech_model import HEARING_RATE_HZ
+
+    with open_audio(path, rate_hz=HEARING_RATE_HZ) as recording:
+        yield from recording
 
 
 def add_file_options(group: "argparse._ActionsContainer") -> None:

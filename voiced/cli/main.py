@@ -25,6 +25,7 @@ COMMANDS = (
     "config",
     "install-service",
     "doctor",
+    "bench",
 )
 
 EXIT_OK = 0

@@ -1,6 +1,7 @@
 """Values of options, checked while the command line is parsed."""
 
 import argparse
+from collections.abc import Callable
 
 DEFAULT_MAX_REPLY_S = 60.0
 
@@ -27,3 +28,20 @@ def seconds(text: str) -> float:
             f"{text!r}: expected a number of seconds above 0 and at most 3600"
         )
     return value
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads an option's whole number within these limits; for argparse."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: expected a whole number from {least} to {most}"
+            )
+        return value
+
+    return read

@@ -1,11 +1,17 @@
 """`voiced run`: the assistant, through microphone and speaker, or on files."""
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiced.cli.file_talk import add_file_options, add_shown_options, talk_on_files
+from voiced.cli.file_talk import (
+    EXAMPLE,
+    add_file_options,
+    add_shown_options,
+    check_recording,
+    heard_in,
+    talk_on_files,
+)
 from voiced.cli.launching import (
     announce_model,
     launch_in_process,
@@ -16,16 +22,11 @@ from voiced.cli.notes import note
 from voiced.cli.option_types import seed
 from voiced.cli.settings import add_setting_options, load_settings
 from voiced.cli.tasks import complete
-from voiced.errors import DeviceError, UnknownDeviceError, UsageError
+from voiced.errors import DeviceError, UnknownDeviceError
 
 if TYPE_CHECKING:
-    from audio.chunk import AudioChunk
     from audio.devices import SoundCard
     from voiced.configuration import Configuration, Loaded
-
-EXAMPLE = (
-    Path(__file__).parents[2] / "examples" / "question.wav"
-)  # In a checkout; an installed package has none.
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -34,8 +35,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "run",
         help="talk to the assistant",
         description="Talk to the assistant, through the microphone and the speaker of this machine.\n"
-        "With --input and --output the same runs on files. Where there is no sound device it answers the recorded "
-        "question that comes with the source, examples/question.wav.",
+        "With --input and --output the same runs on files. Where there is no sound device it answers a recorded "
+        "question that comes with voiced.",
         epilog="While it runs: m mutes, the space bar interrupts, text and Enter say it in writing, q quits.\n\n"
         "examples:\n  voiced run --headset\n  voiced run --input question.wav --output answer.wav --fast",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -116,30 +117,12 @@ def _sound_card(settings: "Configuration") -> "SoundCard | None":
 
 def _run_on_files(args: argparse.Namespace, loaded: "Loaded") -> None:
     question = Path(args.input) if args.input is not None else EXAMPLE
-    if args.input is None and not EXAMPLE.is_file():
-        raise UsageError(
-            f"{EXAMPLE} is not here to be answered (it comes with the source, not with the package): "
-            "give --input Q.wav --output A.wav"
-        )
-
-    from audio.reading import open_audio
-    from voiced.speech_model import HEARING_RATE_HZ
-
-    with open_audio(question, rate_hz=HEARING_RATE_HZ):
-        pass  # What is no recording is told before the model is loaded.
+    check_recording(question)
     talk_on_files(
         args,
         loaded,
         seed=args.seed,
         source=question,
-        steps=lambda: _heard(question),
+        steps=lambda: heard_in(question),
         launch=launch_in_thread(model_choice(loaded.configuration)),
     )
-
-
-def _heard(question: Path) -> "Iterator[AudioChunk]":
-    from audio.reading import open_audio
-    from voiced.speech_model import HEARING_RATE_HZ
-
-    with open_audio(question, rate_hz=HEARING_RATE_HZ) as recording:
-        yield from recording

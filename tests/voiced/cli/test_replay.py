@@ -11,6 +11,7 @@ from audio.chunk import AudioChunk
 from tests.fakes import ScriptStep, end_of_audio, frame
 from tests.voiced.engine.fakes import FakeEngineModel
 from voiced.cli import replay, run
+from voiced.cli.file_talk import EXAMPLE
 from voiced.cli.main import main
 from voiced.commands import EnterText, Quit, ToggleMute
 from voiced.engine.core import EngineOptions
@@ -27,7 +28,7 @@ Capture = pytest.CaptureFixture[str]
 def fake_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Make the commands use an engine that says "Yes well"; q.wav is in the folder."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(run.EXAMPLE, "q.wav")
+    shutil.copy(EXAMPLE, "q.wav")
     answer: list[ScriptStep] = ["Yes", frame(512), " well", frame(512), end_of_audio()]
     model = FakeEngineModel(lambda _: answer)
     loaded = Loaded(model, Ready(name="fake", load_s=0.0), EngineOptions(reply=REPLY_SAMPLING))

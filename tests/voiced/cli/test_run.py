@@ -10,6 +10,7 @@ import soundfile
 from tests.fakes import ScriptStep, end_of_audio, frame
 from tests.voiced.engine.fakes import FakeEngineModel
 from voiced.cli import run
+from voiced.cli.file_talk import EXAMPLE
 from voiced.cli.main import main
 from voiced.engine.core import EngineOptions
 from voiced.engine.messages import Ready
@@ -18,7 +19,7 @@ from voiced.engine.thread import in_thread
 from voiced.speech_model import FRAME_SAMPLES, REPLY_SAMPLING
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "golden" / "checkpoint"
-QUESTION_S = soundfile.info(run.EXAMPLE).duration
+QUESTION_S = soundfile.info(EXAMPLE).duration
 
 Use = Callable[..., FakeEngineModel]
 
@@ -29,7 +30,7 @@ def use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Use:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    shutil.copy(run.EXAMPLE, "q.wav")
+    shutil.copy(EXAMPLE, "q.wav")
     soundfile.write("silence.wav", np.zeros(16_000), 16_000)
 
     def use_model(script: Sequence[ScriptStep] = ()) -> FakeEngineModel:
@@ -124,25 +125,16 @@ def test_a_device_that_was_asked_for_and_is_not_there_ends_it(
 
 
 def test_the_example_is_small_and_in_the_format_the_model_hears() -> None:
-    info = soundfile.info(run.EXAMPLE)
+    info = soundfile.info(EXAMPLE)
     assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
-    assert run.EXAMPLE.stat().st_size < 100_000
-
-
-def test_where_the_example_is_missing_it_says_what_to_do(
-    use: Use, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    use()
-    monkeypatch.setattr(run, "EXAMPLE", Path("elsewhere/question.wav"))
-    assert main(["run", "--fast"]) == 2
-    assert "give --input Q.wav --output A.wav" in capsys.readouterr().err
+    assert EXAMPLE.stat().st_size < 100_000
 
 
 def test_a_model_that_cannot_be_loaded_is_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = ["--output", str(tmp_path / "a.wav"), "--model", str(tmp_path)]
-    assert main(["run", "--input", str(run.EXAMPLE), *output]) == 1
+    assert main(["run", "--input", str(EXAMPLE), *output]) == 1
     error = capsys.readouterr().err
     assert "config.json" in error.splitlines()[-1]
     assert "Traceback" not in error
@@ -178,6 +170,6 @@ def test_a_checkpoint_answers_the_example(
     output = tmp_path / "a.wav"
     model = ["--model", str(CHECKPOINT), "--device", "cpu"]
     assert main(["run", "--output", str(output), "--fast", "--max-reply", "2", *model]) == 0
-    question = soundfile.info(run.EXAMPLE)
+    question = soundfile.info(EXAMPLE)
     assert soundfile.info(output).duration > question.duration + 0.08
     assert "voiced: " in capsys.readouterr().out

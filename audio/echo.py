@@ -15,16 +15,21 @@ from audio.echo_delay import EchoDelay
 from audio.echo_presence import EchoPresence
 from audio.errors import DeviceError, FormatError
 
+Pcm = NDArray[np.int16]
+
 RATES_HZ = (16_000, 32_000, 48_000)
 FRAME_S = 0.01
 FULL_SCALE = 32_767.0
 LONGEST_DELAY_MS = 500
 # What is left of an echo must not be made louder: the gain rests while something is played, and as long after it as an echo may
 # come. Measured otherwise: 15 dB more of it, at the start of a talk as loud as the echo itself (livekit 1.2.1, November 2026).
-PLAYED_RMS = 1e-4
+PLAYED_POWER = 1e-8  # -80 dB of full scale.
 GAIN_RESTS_FRAMES = 50
 GAIN_RAMP_FRAMES = 10
 PRESENCE_RAMP_FRAMES = 5
+# While nothing is played the canceller rests, which halves what listening costs; before that it has to hear the room for a while.
+CANCEL_AFTER_FRAMES = 200
+LEARN_FRAMES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class EchoCanceller:
 
     Attributes:
         delay: finds out how long the echo takes, for figures.
+        num_cancelled: frames that the canceller was given; while nothing is played it rests.
 
     Raises:
         FormatError: another rate.
@@ -79,11 +85,13 @@ class EchoCanceller:
             noise_suppression=self._cleaning.noise,
             high_pass_filter=True,
         )
-        # For replies that make no echo; it has to know the noise by then.
+        # For replies that make no echo, and while nothing is played.
         self._plain_module = self._rtc.AudioProcessingModule(
             noise_suppression=self._cleaning.noise, high_pass_filter=True
         )
         self._presence = EchoPresence()
+        self._num_silent = 0  # Frames since something was played.
+        self.num_cancelled = 0
         self._echo_share = (
             1.0  # From 0, what the plain module gives, to 1, with the echo cancelled.
         )
@@ -126,49 +134,59 @@ class EchoCanceller:
         cleaned = np.empty(len(near), np.float32)
         for start in range(0, len(near), self._frame):
             part = slice(start, start + self._frame)
+            power = _power(played[part])
             if self._cleaning.echo:
-                self._module.process_reverse_stream(self._as_frame(far[part]))
-                self._module.set_stream_delay_ms(self._expected_delay_ms)
-            frame = self._as_frame(near[part])
-            self._module.process_stream(frame)
-            cleaned[part] = _from_pcm(frame.data)
-            if self._cleaning.echo:
-                self._presence.push(recorded[part], played[part])
-                cleaned[part] = self._with_plain(near[part], cleaned[part])
-                frame = self._as_frame(_to_pcm(cleaned[part]))
+                self._presence.push(_power(recorded[part]), power)
+                pcm = self._without_echo(near[part], far[part])
+            else:
+                pcm = self._process(self._plain_module, near[part])
             if self._cleaning.gain:
-                cleaned[part] = self._amplify(frame, cleaned[part], played[part])
-        return cleaned
+                pcm = self._amplify(pcm, power)
+            cleaned[part] = pcm
+        return cleaned / np.float32(FULL_SCALE)
 
-    def _with_plain(self, near: NDArray[np.int16], cancelled: Samples) -> Samples:
+    def _without_echo(self, near: Pcm, far: Pcm) -> Pcm | Samples:
         """Return the frame with the echo cancelled, without where there certainly is none, and in between on the way."""
-        frame = self._as_frame(near)
-        self._plain_module.process_stream(frame)
+        self._num_silent = 0 if far.any() else self._num_silent + 1
+        is_needed = self._num_silent < CANCEL_AFTER_FRAMES or self.num_cancelled < LEARN_FRAMES
         before, step = self._echo_share, 1 / PRESENCE_RAMP_FRAMES
-        wanted = 0.0 if self._presence.is_absent else 1.0
+        wanted = float(is_needed and not self._presence.is_absent)
         self._echo_share += min(step, max(-step, wanted - before))
-        if before == self._echo_share == 1:
-            return cancelled
-        share = np.linspace(before, self._echo_share, len(cancelled), dtype=np.float32)
-        plain = _from_pcm(frame.data)
-        return plain + share * (cancelled - plain)
+        plain = self._process(self._plain_module, near)
+        if not (is_needed or before):
+            return plain
+        self.num_cancelled += 1
+        self._module.process_reverse_stream(self._as_frame(far))
+        self._module.set_stream_delay_ms(self._expected_delay_ms)
+        return _mixed(plain, self._process(self._module, near), before, self._echo_share)
 
-    def _amplify(self, frame: Any, plain: Samples, played: Samples) -> Samples:
+    def _amplify(self, pcm: Pcm | Samples, played_power: float) -> Pcm | Samples:
         """Return the frame with gain, without it while there may be an echo, and in between on the way."""
-        is_played = self._cleaning.echo and np.sqrt(np.mean(played**2)) > PLAYED_RMS
+        is_played = self._cleaning.echo and played_power > PLAYED_POWER
         self._num_quiet = 0 if is_played else self._num_quiet + 1
-        before = self._gain_share
+        before, step = self._gain_share, 1 / GAIN_RAMP_FRAMES
         wanted = float(self._num_quiet >= GAIN_RESTS_FRAMES)
-        step = 1 / GAIN_RAMP_FRAMES
         self._gain_share += min(step, max(-step, wanted - before))
         if before == self._gain_share == 0:
-            return plain
-        self._gain_module.process_stream(frame)
-        share = np.linspace(before, self._gain_share, len(plain), dtype=np.float32)
-        return plain + share * (_from_pcm(frame.data) - plain)
+            return pcm
+        whole = pcm.astype(np.int16)
+        return _mixed(pcm, self._process(self._gain_module, whole), before, self._gain_share)
 
-    def _as_frame(self, pcm: NDArray[np.int16]) -> Any:
+    def _process(self, module: Any, pcm: Pcm) -> Pcm:
+        frame = self._as_frame(pcm)
+        module.process_stream(frame)
+        return np.frombuffer(frame.data, np.int16)
+
+    def _as_frame(self, pcm: Pcm) -> Any:
         return self._rtc.AudioFrame(bytearray(pcm.tobytes()), self._rate_hz, 1, len(pcm))
+
+
+def _mixed(some: Pcm | Samples, other: Pcm, before: float, after: float) -> Pcm | Samples:
+    """Return the one at a share of 0, the other at 1, and in between on the way from the share before to that after."""
+    if before == after and after in (0.0, 1.0):
+        return other if after else some
+    share = np.linspace(before, after, len(other), dtype=np.float32)
+    return (some + share * (other.astype(np.float32) - some)).astype(np.float32)
 
 
 def _load() -> Any:
@@ -181,10 +199,11 @@ def _load() -> Any:
     return rtc
 
 
-def _to_pcm(samples: Samples) -> NDArray[np.int16]:
+def _power(samples: Samples) -> float:
+    """Return the mean square of a frame; not finite where the frame is not."""
+    return float(np.dot(samples, samples)) / len(samples)
+
+
+def _to_pcm(samples: Samples) -> Pcm:
     finite = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
     return np.round(np.clip(finite, -1, 1) * FULL_SCALE).astype(np.int16)
-
-
-def _from_pcm(data: Any) -> Samples:
-    return np.frombuffer(data, np.int16).astype(np.float32) / np.float32(FULL_SCALE)

@@ -8,10 +8,6 @@ its echo may come the microphone heard no more than the room's own noise. Every 
 from collections import deque
 from itertools import islice
 
-import numpy as np
-
-from audio.chunk import Samples
-
 FRAME_S = 0.01
 DELAY_FRAMES = 30  # 300 ms: what was played has been heard by then.
 PLAYED_FRAMES = 30  # So much of it is compared.
@@ -37,10 +33,10 @@ class EchoPresence:
         self._recorded: deque[float] = deque(maxlen=NOISE_FRAMES)
         self._num_rest = 0
 
-    def push(self, recorded: Samples, played: Samples) -> None:
-        """Take in two frames of the same time."""
-        self._recorded.append(_power(recorded))
-        self._played.append(_power(played))
+    def push(self, recorded_power: float, played_power: float) -> None:
+        """Take in the powers of two frames of the same time, their mean squares."""
+        self._recorded.append(recorded_power)
+        self._played.append(played_power)
         self._num_rest = self._num_rest + 1 if self._played[-1] < PLAYED_POWER else 0
         if self._num_rest >= REST_FRAMES:
             self.is_absent = False
@@ -55,7 +51,3 @@ class EchoPresence:
         newest = len(self._recorded) - len(self._played)
         heard = sum(islice(self._recorded, newest, None)) / len(self._played)
         return heard < max(ABOVE_NOISE * min(self._recorded), FAINT * sent)
-
-
-def _power(samples: Samples) -> float:
-    return float(np.mean(np.square(samples)))

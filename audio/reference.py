@@ -97,7 +97,10 @@ class Reference:
         positions = begin + step * np.arange(len(chunk.samples), dtype=np.int64)
         first, stop = whole - half + 1, whole + int(positions[-1]) // unit + half + 1
         self._pace.position += len(positions) * step / unit
-        return self._filter.at(self._read(first, stop), positions)
+        sound = self._read(first, stop)
+        if not sound.any():  # Mostly nothing is played.
+            return np.zeros(len(positions), np.float32)
+        return self._filter.at(sound, positions)
 
     def _read(self, first: int, stop: int) -> Samples:
         start, found = self._ring.read(max(0, first), max(0, stop))

@@ -113,6 +113,7 @@ class TurnTimed:
         first_frame_s: the first frame of its sound was made.
         first_sound_s: the first sample of it was played.
         transcribed_s: what the user said was known in words.
+        held_s: it was held last, for somebody who may be interrupting.
         barged_in_s: the user interrupted it.
         silent_s: the speaker fell silent after that.
         num_holds: how often it was held for somebody who then did not interrupt.
@@ -129,6 +130,7 @@ class TurnTimed:
     first_frame_s: float | None = None
     first_sound_s: float | None = None
     transcribed_s: float | None = None
+    held_s: float | None = None
     barged_in_s: float | None = None
     silent_s: float | None = None
     num_holds: int = 0

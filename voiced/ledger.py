@@ -21,6 +21,7 @@ class _Open:
     """An exchange that is not over."""
 
     moments: dict[Moment, float] = field(default_factory=dict)
+    held_s: float | None = None
     num_holds: int = 0
     num_underruns: int = 0
     decided_s: float | None = None  # From `decided` on.
@@ -49,10 +50,11 @@ class Ledger:
         if not self._is_over(turn):
             self._of(turn).moments.setdefault(moment, at_s)
 
-    def hold(self, turn: int) -> None:
-        """Count that the reply was held for somebody who may be interrupting."""
+    def hold(self, turn: int, at_s: float) -> None:
+        """Note that the reply was held for somebody who may be interrupting; the last time counts, and all are counted."""
         if not self._is_over(turn):
             self._of(turn).num_holds += 1
+            self._of(turn).held_s = at_s
 
     def underrun(self, turn: int, num_times: int = 1) -> None:
         """Count that the reply's sound was not there in time."""
@@ -81,6 +83,7 @@ class Ledger:
             turn=turn,
             decided_s=entry.decided_s,
             speech_ended_s=entry.speech_ended_s,
+            held_s=entry.held_s,
             num_holds=entry.num_holds - ("barged_in" in entry.moments and entry.num_holds > 0),
             num_underruns=entry.num_underruns,
             num_discarded=entry.num_discarded,

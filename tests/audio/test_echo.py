@@ -32,6 +32,20 @@ def test_the_echo_is_lost_and_the_person_is_kept(delay_ms: int) -> None:
     assert result.delay_s == pytest.approx(delay_ms / 1000, abs=0.02)
 
 
+def test_the_echo_is_lost_after_a_long_rest_too() -> None:
+    room, silence = Room(120, echo_db=-10), np.zeros(8 * RATE_HZ, np.float32)
+    reply = speech_like(8, seed=1, pitch_hz=200)
+    played = np.concatenate([reply, silence, reply])
+    noise = 1e-4 * np.random.default_rng(0).standard_normal(len(played))
+    canceller = EchoCanceller(cleaning=Cleaning(gain=False))
+    recorded = room.echo_of(played) + noise.astype(np.float32)
+    cleaned = clean(canceller, recorded, played)
+    second = slice(16 * RATE_HZ, 24 * RATE_HZ)
+    assert level_db(cleaned[second]) < level_db(recorded[second]) - 18
+    # All of it but the silence, and of that the first 2 s.
+    assert canceller.num_cancelled == pytest.approx(100 * (8 + 2 + 8), abs=50)
+
+
 def test_cleaned_sound_stays_at_its_place_in_time() -> None:
     canceller = EchoCanceller()
     sound = np.zeros(1000, np.float32)

@@ -13,10 +13,14 @@ def seconds_until_absent(recorded: Samples, played: Samples) -> float | None:
     presence = EchoPresence()
     for start in range(0, len(played) - FRAME + 1, FRAME):
         part = slice(start, start + FRAME)
-        presence.push(recorded[part], played[part])
+        presence.push(power(recorded[part]), power(played[part]))
         if presence.is_absent:
             return start / RATE_HZ
     return None
+
+
+def power(frame: Samples) -> float:
+    return float(np.mean(np.square(frame)))
 
 
 def noise(num_samples: int, level: float = 1e-3) -> Samples:
@@ -48,8 +52,8 @@ def test_the_next_reply_has_to_show_it_anew() -> None:
     silent, loud = np.zeros(FRAME, np.float32), speech_like(2.0, seed=1)
     quiet = noise(FRAME)
     for start in range(0, len(loud) - FRAME, FRAME):
-        presence.push(quiet, loud[start : start + FRAME])
+        presence.push(power(quiet), power(loud[start : start + FRAME]))
     assert presence.is_absent
     for _ in range(60):
-        presence.push(quiet, silent)
+        presence.push(power(quiet), power(silent))
     assert not presence.is_absent

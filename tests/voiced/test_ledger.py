@@ -82,12 +82,13 @@ def test_work_in_vain_is_counted_for_the_exchange_that_follows() -> None:
 def test_a_hold_that_became_an_interruption_is_no_false_alarm() -> None:
     ledger = Ledger()
     ledger.decide(1, 0.0, speech_ended_s=None)
-    ledger.hold(1)
-    ledger.hold(1)
+    ledger.hold(1, 2.5)
+    ledger.hold(1, 2.75)
     ledger.mark(1, "barged_in", 3.0)
     timed = ledger.finish(1)
     assert timed is not None
     assert timed.num_holds == 1
+    assert timed.held_s == 2.75
 
 
 def test_an_exchange_that_was_never_decided_is_not_told() -> None:
@@ -102,7 +103,7 @@ def test_what_comes_after_the_end_opens_nothing_anew() -> None:
     exchange(ledger)
     ledger.mark(1, "transcribed", 9.0)
     ledger.underrun(1)
-    ledger.hold(1)
+    ledger.hold(1, 2.0)
     assert ledger.finish(1) is None
 
 

@@ -304,7 +304,7 @@ class LiveSession:
                 case Ended(position=position):
                     self._voice_end_s = position / RATE_HZ
                 case ReplyHeld():
-                    self.ledger.hold(self._conductor.turn)
+                    self.ledger.hold(self._conductor.turn, self._now_s())
                 case BargedIn():
                     self.ledger.mark(self._conductor.turn, "barged_in", self._now_s())
             self._do(self._conductor.heard(event))

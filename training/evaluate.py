@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from training.card import write_card
-from training.exam import Exam, as_heard_back
+from training.exam import CHOOSING_SEED, SEED, Exam, as_heard_back
 from training.examinee import Examinee, Reply
 from training.figures import (
     Figure,
@@ -39,7 +39,7 @@ from training.voices import HELD_OUT_SPEAKERS, REPLY_SPEAKERS, TRAINING_SPEAKERS
 from training.world import NOT_UNDERSTOOD
 from voiced.demonstration import MINI_FOLDER
 
-COUNT, QUICK_COUNT = 300, 40
+COUNT, QUICK_COUNT = 200, 40
 NUM_TIMED = 21  # Replies that are timed, after two that are not.
 TIMED_THREADS = 2
 NOISE_DB = 15.0
@@ -94,6 +94,8 @@ def examine(examinee: Examinee, exam: Exam, count: int, say: Say) -> Report:
     ask_for_transcripts(examinee, exam, count, report)
     say("questions")
     replies = ask_questions(examinee, exam, count, report)
+    say("sums and phrases")
+    ask_what_training_heard(examinee, exam, report)
     say("follow-ups")
     ask_follow_ups(examinee, exam, count, report)
     say("speech")
@@ -163,6 +165,20 @@ def ask_questions(examinee: Examinee, exam: Exam, count: int, report: Report) ->
         trials,
     )
     return replies
+
+
+def ask_what_training_heard(examinee: Examinee, exam: Exam, report: Report) -> None:
+    """Ask what is too short to be held out, and every sum, so that what is hard does not hide among the rest."""
+    for name, what, questions in (
+        ("phrases", "greetings, thanks, yes, no and the like, not held out", exam.phrases),
+        ("sums", "every sum of the world, not held out", exam.sums),
+    ):
+        trials = []
+        for spoken in questions(TRAINING_SPEAKERS):
+            reply = examinee.reply(examinee.dialogue(), spoken.sound)
+            about = f"{spoken.exchange.intent}, {spoken.voice}: {spoken.exchange.question}"
+            trials.append(answered_trial(about, spoken.exchange.answer, reply.text))
+        report.add(share_right(name, f"of these: {what}", trials, of="questions"), trials)
 
 
 def ask_follow_ups(examinee: Examinee, exam: Exam, count: int, report: Report) -> None:
@@ -306,6 +322,7 @@ def ask_nothing(examinee: Examinee, exam: Exam, count: int, report: Report) -> N
             "negatives",
             f"silence, noise, tones, other languages → “{NOT_UNDERSTOOD}” or nothing",
             together,
+            at_least(100),
             of="sounds",
         ),
         together,
@@ -373,6 +390,12 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
         help="the model card to write the figures into (default: README.md of the model folder)",
     )
     parser.add_argument(
+        "--seed",
+        type=int,
+        default=SEED,
+        help=f"of the sentences (default: %(default)s; to choose among weights: {CHOOSING_SEED})",
+    )
+    parser.add_argument(
         "--verbose", action="store_true", help="show the worst errors of each figure"
     )
     args = parser.parse_args(given)
@@ -394,7 +417,7 @@ def main(given: Sequence[str] | None = None) -> None:
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun_at:5.0f} s  {text}", file=sys.stderr, flush=True)
 
-    report = examine(Examinee(args.model), Exam(), args.count, say)
+    report = examine(Examinee(args.model), Exam(args.seed), args.count, say)
     say("done")
     print(table(report.figures))
     for remark in report.remarks:
@@ -402,7 +425,10 @@ def main(given: Sequence[str] | None = None) -> None:
     if args.verbose:
         print("\n".join(described_errors(report)))
     if args.json is not None:
-        write_json(args.json, {"model": str(args.model), "count": args.count} | report.as_json())
+        write_json(
+            args.json,
+            {"model": str(args.model), "count": args.count, "seed": args.seed} | report.as_json(),
+        )
     if args.card is not None:
         write_card(args.card, args.model, args.state, report.figures, report.remarks)
         print(f"\nwritten to {args.card}")

@@ -193,9 +193,9 @@ class EngineClient:
         """Send to the engine; nothing happens when there is none."""
         self._supervisor.send(message)
 
-    def send_if_free(self, message: m.ToEngine) -> None:
-        """Send to the engine unless much waits for it already."""
-        self._supervisor.send(message, can_be_dropped=True)
+    def send_if_free(self, message: m.ToEngine) -> bool:
+        """Send to the engine unless much waits for it already; return whether it was sent."""
+        return self._supervisor.send(message, can_be_dropped=True)
 
     def wake(self) -> None:
         """Start the engine if it rests."""

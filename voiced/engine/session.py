@@ -43,7 +43,7 @@ class Sender(Protocol):
     """What a session needs of its client."""
 
     def send(self, message: m.ToEngine) -> None: ...
-    def send_if_free(self, message: m.ToEngine) -> None: ...
+    def send_if_free(self, message: m.ToEngine) -> bool: ...
     def wake(self) -> None: ...
     def forget(self, session: "EngineSession") -> None: ...
 
@@ -162,10 +162,12 @@ class EngineSession:
         else:
             self._cut_alone(turn, heard_samples)
 
-    def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> None:
+    def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> bool:
         """Ask what the user says in words; answered by Transcript, unless a newer request replaces an interim one.
 
-        Without an engine an interim request is dropped, and a final one waits for the next.
+        Returns:
+            whether an answer will come: without an engine, or with a busy one, an interim request is dropped; a final one
+            waits for the next engine.
 
         Args:
             turn: of what the user says.
@@ -177,13 +179,11 @@ class EngineSession:
         """
         request = m.Transcribe(self.number, turn, packed(samples), is_final)
         if not is_final:
-            if self._is_told:
-                self._client.send_if_free(request)
-            return
+            return self._is_told and self._client.send_if_free(request)
         self._check_room()
         if self._failure:
             self._put(self._failed("transcribe", turn, "not_ready", self._failure))
-            return
+            return True
         if len(self._transcriptions) >= MOST_TRANSCRIPTIONS and turn not in self._transcriptions:
             oldest = next(iter(self._transcriptions))
             del self._transcriptions[oldest]
@@ -193,6 +193,7 @@ class EngineSession:
             self._client.send(request)
         else:
             self._client.wake()
+        return True
 
     def wake(self) -> None:
         """Have the engine started if it rests: something will be asked soon."""

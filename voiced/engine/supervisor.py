@@ -123,24 +123,25 @@ class Supervisor:
         """Whether the engine has just given a sign of life."""
         return self.state is EngineState.READY and self._silent_s <= self._allowed_s
 
-    def send(self, message: ToEngine, *, can_be_dropped: bool = False) -> None:
-        """Send to the engine; does nothing unless it is ready.
+    def send(self, message: ToEngine, *, can_be_dropped: bool = False) -> bool:
+        """Send to the engine and return whether it was sent; it is not unless the engine is ready.
 
         What waits to be sent is bounded in bytes. Over the first bound, what can be dropped is; over the second the engine
         counts as hung, and is killed.
         """
         link = self._link
         if link is None or self.state is not EngineState.READY:
-            return
+            return False
         if can_be_dropped and link.num_unsent >= FULL_BYTES:
             self.num_dropped += 1
-            return
+            return False
         link.send(message)
         if link.num_unsent > OVERFULL_BYTES:
             self._hung = (
                 f"the engine left {link.num_unsent} bytes unread: expected at most {OVERFULL_BYTES}"
             )
             link.kill()
+        return True
 
     def rest(self) -> None:
         """End the engine and start no other until `wake`; does nothing unless it is ready. What it was doing is lost."""

@@ -50,7 +50,7 @@ class Engine(Protocol):
     def prepare(self, turn: int, said: str | Samples) -> None: ...
     def discard(self, turn: int) -> None: ...
     def cut(self, turn: int, heard_samples: int) -> None: ...
-    def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> None: ...
+    def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> bool: ...
     def wake(self) -> None: ...
 
 
@@ -378,8 +378,9 @@ class LiveSession:
             return
         if len(speech.samples) < self._asked_for + INTERIM_STEP:
             return
-        self._asked_at, self._asked_for = self._listener.position, len(speech.samples)
-        self._engine.transcribe(self._conductor.turn + 1, speech.samples)
+        self._asked_for = len(speech.samples)
+        if self._engine.transcribe(self._conductor.turn + 1, speech.samples):
+            self._asked_at = self._listener.position
 
     def _take_words(self, transcript: m.Transcript) -> None:
         if not transcript.is_final:

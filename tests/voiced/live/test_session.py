@@ -36,6 +36,7 @@ class ScriptedEngine:
     def __init__(self) -> None:
         self.asked: list[tuple[object, ...]] = []
         self.num_wakes = 0
+        self.has_time = True  # For interim transcripts.
 
     def prepare(self, turn: int, said: str | Samples) -> None:
         self.asked.append(("prepare", turn, said if isinstance(said, str) else len(said)))
@@ -46,8 +47,11 @@ class ScriptedEngine:
     def cut(self, turn: int, heard_samples: int) -> None:
         self.asked.append(("cut", turn, heard_samples))
 
-    def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> None:
+    def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> bool:
+        if not (is_final or self.has_time):
+            return False
         self.asked.append(("transcribe", turn, is_final))
+        return True
 
     def wake(self) -> None:
         self.num_wakes += 1
@@ -345,3 +349,18 @@ def test_a_voice_wakes_the_engine_long_before_the_turn_is_over(talk: Talk) -> No
     talk.listen(0.3, loud=True)
     assert talk.engine.num_wakes == 1
     assert talk.engine.take() == []
+
+
+def test_words_that_nobody_has_time_for_are_not_waited_for() -> None:
+    talk = Talk(wants_interim=True)
+    talk.engine.has_time = False
+    talk.listen(1.5)
+    talk.listen(1.5, loud=True)
+    talk.session.mute()
+    assert not talk.session.is_owed_words
+    talk.session.unmute(talk.session.position)
+    talk.engine.has_time = True
+    talk.listen(1.0)
+    talk.engine.take()
+    talk.listen(1.0, loud=True)
+    assert [asked[0] for asked in talk.engine.take()] == ["transcribe"]

@@ -3,11 +3,13 @@
 Everything is drawn from the generator that is passed in; the same draws give the same sound.
 """
 
+import io
 import random
 from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
+import soundfile
 import soxr
 from numpy.typing import NDArray
 
@@ -25,7 +27,9 @@ NOISE_S = 60  # Of each kind of noise are made once, and cut from.
 NOISE_SLOPES = {"white": 0.0, "pink": 0.5, "brown": 1.0}
 # Without dither, as a file from a speech synthesizer: its silence is exactly zero.
 DIGITAL_PART = 0.1
-NOISE_PART, ROOM_PART, BAND_PART, HUM_PART = 0.6, 0.2, 0.15, 0.05
+NOISE_PART, ROOM_PART, BAND_PART, HUM_PART, CODEC_PART = 0.6, 0.2, 0.15, 0.05, 0.1
+# As telephones, recorders and messengers keep sound, at their strongest compression; 1 to 12 ms for two seconds.
+CODECS = (("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("WAV", "GSM610"), ("WAV", "ULAW"))
 
 # Languages of which training hears something, so that it learns to understand nothing.
 FOREIGN = (
@@ -141,7 +145,7 @@ def augment(
     """Return a sound, 16 kHz, as a microphone in a room might give it.
 
     Always: silence before and after, gain. Nearly always: dither. Now and then: noise, a room's echo, a narrow band,
-    mains hum.
+    mains hum, a lossy codec.
 
     Args:
         samples: clean sound.
@@ -167,6 +171,8 @@ def augment(
         if rng.random() < roughness * BAND_PART:
             heard = _narrowed(heard, rng)
     heard *= 10 ** (rng.uniform(-14, 3) / 20)
+    if snr_db is None and rng.random() < roughness * CODEC_PART:
+        heard = _coded(heard.clip(-1, 1), *rng.choice(CODECS))
     if rng.random() > DIGITAL_PART:
         heard += 10 ** rng.uniform(-4, -3) * _noise(len(heard), "white", rng)
     return heard.clip(-1, 1)
@@ -261,6 +267,18 @@ def _narrowed(samples: Samples, rng: random.Random) -> Samples:
     frequencies = np.fft.rfftfreq(size, 1 / HEARD_HZ)
     spectrum[(frequencies < low) | (frequencies > high)] *= 0.03
     return np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
+
+
+def _coded(samples: Samples, container: str, codec: str) -> Samples:
+    """Return the sound encoded and decoded again."""
+    strength = {} if container == "WAV" else {"compression_level": 0.9}
+    file = io.BytesIO()
+    soundfile.write(file, samples, HEARD_HZ, format=container, subtype=codec, **strength)
+    file.seek(0)
+    decoded = np.zeros(len(samples), np.float32)  # A codec may give some samples more or less.
+    found = soundfile.read(file, dtype="float32")[0][: len(samples)]
+    decoded[: len(found)] = found
+    return decoded
 
 
 def _convolved(samples: Samples, response: Samples) -> Samples:

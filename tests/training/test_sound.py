@@ -9,9 +9,11 @@ import pytest
 
 from training.espeak import Espeak
 from training.sound import (
+    CODECS,
     FRAME_SAMPLES,
     HEARD_HZ,
     Samples,
+    _coded,
     augment,
     negative_sound,
     question_sound,
@@ -148,3 +150,17 @@ def test_negative_sounds_are_drawn_from_the_seed(espeak: Espeak) -> None:
         assert np.isfinite(sounds[0]).all()
         # espeak-ng's own length varies with what it said before, and so does where it grows quiet.
         assert abs(len(sounds[0]) - len(sounds[1])) < 0.1 * HEARD_HZ
+
+
+@needs_espeak
+@pytest.mark.parametrize(("container", "codec"), CODECS)
+def test_a_codec_leaves_speech_at_its_place_and_nearly_as_it_was(
+    container: str, codec: str, espeak: Espeak
+) -> None:
+    clean = question_sound(
+        espeak, "turn on the kitchen light", TRAINING_SPEAKERS[0], random.Random(1)
+    )
+    coded = _coded(clean, container, codec)
+    assert coded.shape == clean.shape
+    assert not np.array_equal(coded, clean)
+    assert np.corrcoef(coded, clean)[0, 1] > 0.8  # A shift of a millisecond would lose it.

@@ -1,16 +1,17 @@
 """The engine itself: takes messages, makes one step of one job at a time, and gives messages out. No socket, no thread.
 
-Whose step is next: replies before all else, those of the sessions in turn; then transcriptions, likewise; then, when nothing
-else is to be done, talks that have grown long are shed of their oldest turns. A job whose session does not take what was made
+Whose step is next: replies before all else, those of the sessions in turn; then texts to read aloud, likewise; then
+transcriptions; then, when nothing else is to be done, talks that have grown long are shed of their oldest turns. A job whose session does not take what was made
 for it is parked, and others are served. What a message asks for takes effect before the next step of anybody.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 
+from audio.chunk import Samples
 from models.lfm2_audio import Sampling
 from voiced.engine import messages as m
 from voiced.engine.cutting import place_of_cut
@@ -19,12 +20,14 @@ from voiced.engine.held import (
     code_of,
     told,
     unanswered,
+    wants_reading,
     wants_rebuild,
     wants_reply,
     wants_transcript,
 )
 from voiced.engine.model import EngineModel
 from voiced.engine.pace import Pace
+from voiced.engine.reading import Reading
 from voiced.engine.reply import Reply, Stage
 from voiced.engine.talk import KEPT, MOST_POSITIONS, Rebuild, Talk
 from voiced.engine.transcribing import Transcription
@@ -33,11 +36,15 @@ from voiced.errors import (
     VoicedError,
 )
 from voiced.seeds import derived_seed
+from voiced.speech import speak
 from voiced.speech_model import HEARING_RATE_HZ, REPLY_SAMPLING, AudioSampling
 
 log = logging.getLogger("voiced.engine")
 
 MOST_SESSIONS: Final = 64
+
+
+Read = Callable[[m.Speak, Callable[[str], None]], Iterator[Samples]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +53,14 @@ class EngineOptions:
 
     Attributes:
         reply: how the sound of replies is drawn where a session does not say.
+        read: returns the sound of a text to read aloud, part by part; see `Reading`.
         longest_piece_s: of sound to transcribe at once; None: a whole turn.
         most_positions: that a talk keeps to.
         most_sessions: more are refused.
     """
 
     reply: AudioSampling = REPLY_SAMPLING
+    read: Read | None = None
     longest_piece_s: float | None = None
     most_positions: int = MOST_POSITIONS
     most_sessions: int = MOST_SESSIONS
@@ -84,9 +93,9 @@ class Engine:
 
     @property
     def num_jobs(self) -> int:
-        """Replies and transcriptions that are made or wait."""
+        """Replies, readings and transcriptions that are made or wait."""
         return sum(
-            (session.reply is not None) + session.desk.has_work
+            (session.reply is not None) + (session.reading is not None) + session.desk.has_work
             for session in self._sessions.values()
         )
 
@@ -115,6 +124,8 @@ class Engine:
             match message:
                 case m.Prepare():
                     self._prepare(session, message)
+                case m.Speak():
+                    self._read_aloud(session, message)
                 case m.Discard(turn=turn):
                     self._discard(session, turn)
                 case m.Cut():
@@ -138,7 +149,7 @@ class Engine:
 
     def step(self) -> bool:
         """Make one step of the job that is next; return False when there is nothing to do."""
-        for choose in (wants_reply, wants_transcript, wants_rebuild):
+        for choose in (wants_reply, wants_reading, wants_transcript, wants_rebuild):
             for number, session in self._sessions.items():
                 if choose(session):
                     # Behind the others: they are served in turn.
@@ -146,6 +157,8 @@ class Engine:
                     self.num_steps += 1
                     if choose is wants_reply:
                         self._step_reply(session)
+                    elif choose is wants_reading:
+                        self._step_reading(session)
                     elif choose is wants_transcript:
                         self._step_transcript(session)
                     else:
@@ -207,7 +220,28 @@ class Engine:
         session.waiting = message
         self._begin_waiting(session)
 
+    def _read_aloud(self, session: HeldSession, message: m.Speak) -> None:
+        if session.reading is not None:
+            self._fail(
+                message,
+                "turn_open",
+                f"turn {session.reading.request.turn} is still being read: expected its end or a discard before turn "
+                f"{message.turn} is read",
+            )
+            return
+        read = self._options.read or self._read
+        session.reading = Reading(
+            message, read, lambda said: self._emit_counted(session, said), self._now_s
+        )
+
+    def _read(self, message: m.Speak, warn: Callable[[str], None]) -> Iterator[Samples]:
+        return speak(self._model, message.text, voice=message.voice, seed=message.seed, warn=warn)
+
     def _discard(self, session: HeldSession, turn: int) -> None:
+        if session.reading is not None and session.reading.request.turn == turn:
+            session.reading = None
+            self._emit(m.Discarded(session=session.opening.session, turn=turn))
+            return
         reply, newest = session.reply, session.talk.newest
         if session.waiting is not None:
             if session.waiting.turn == turn:
@@ -301,6 +335,19 @@ class Engine:
             elif reply.stage is Stage.DONE:
                 session.reply, session.last_timings = None, reply.timings
         self._begin_waiting(session)
+
+    def _step_reading(self, session: HeldSession) -> None:
+        reading = session.reading
+        assert reading is not None
+        try:
+            with self._pace.step("reading"):
+                reading.advance()
+        except VoicedError as error:
+            session.reading = None
+            self._fail(reading.request, code_of(error), str(error))
+        else:
+            if reading.is_done:
+                session.reading = None
 
     def _step_transcript(self, session: HeldSession) -> None:
         desk = session.desk

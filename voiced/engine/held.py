@@ -5,10 +5,18 @@ from typing import Any
 
 from voiced.engine import messages as m
 from voiced.engine.cutting import MadeStep
+from voiced.engine.reading import Reading
 from voiced.engine.reply import Reply
 from voiced.engine.talk import Rebuild, Talk, Turn, estimated_positions
 from voiced.engine.transcribing import Desk
-from voiced.errors import AudioError, NonFiniteError, ProtocolError, RangeError, VoicedError
+from voiced.errors import (
+    AudioError,
+    NonFiniteError,
+    ProtocolError,
+    RangeError,
+    UsageError,
+    VoicedError,
+)
 
 
 @dataclass(slots=True)
@@ -22,6 +30,7 @@ class HeldSession:
     rebuild: Rebuild | None = None  # While the history is told, or the oldest turns leave.
     is_open: bool = False  # The history has been told.
     num_left_out: int = 0  # Turns of the history.
+    reading: Reading | None = None  # While a text is read aloud.
     desk: Desk = field(default_factory=Desk)
     encoded: tuple[bytes, Any] | None = (
         None  # The sound that was last encoded, and what came of it.
@@ -40,7 +49,7 @@ def code_of(error: VoicedError) -> m.FailureCode:
     match error:
         case NonFiniteError():
             return "broken_arithmetic"
-        case ProtocolError() | AudioError():
+        case ProtocolError() | AudioError() | UsageError():
             return "bad_request"
         case RangeError():
             return "context_full" if "a conversation holds at most" in str(error) else "bad_request"
@@ -51,6 +60,11 @@ def code_of(error: VoicedError) -> m.FailureCode:
 def wants_reply(session: HeldSession) -> bool:
     """Whether a step of a reply can be made, or of telling the history, which stands before all replies."""
     return not session.is_open or (session.reply is not None and not session.is_parked)
+
+
+def wants_reading(session: HeldSession) -> bool:
+    """Whether a step of a reading can be made."""
+    return session.reading is not None and not session.is_parked
 
 
 def wants_transcript(session: HeldSession) -> bool:

@@ -1,16 +1,20 @@
 """Which model the engine serves: found, loaded, and warmed up, so that the first turn is as fast as the others."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 
+from audio.chunk import Samples
 from models.lfm2_audio import AudioFrame, Lfm2Audio, Mode, Sampling
-from voiced.demonstration import read_demonstration
-from voiced.engine.core import EngineOptions
-from voiced.engine.messages import Ready
+from voiced.demonstration import Demonstration, read_demonstration
+from voiced.engine.core import EngineOptions, Read
+from voiced.engine.messages import Ready, Speak
 from voiced.engine.model import EngineModel
 from voiced.engine.process import ModelChoice
 from voiced.engine.runner import Loaded
 from voiced.engine.talk import append_said
+from voiced.speech import speak
 from voiced.speech_model import HEARING_RATE_HZ, REPLY_SAMPLING
 from voiced.timing import SystemClock
 from voiced.voices import VOICES
@@ -48,9 +52,30 @@ def load(choice: ModelChoice) -> Loaded:
     )
     options = EngineOptions(
         reply=REPLY_SAMPLING if demonstration is None else demonstration.reply,
+        read=None if demonstration is None else _reader(model, demonstration),
         longest_piece_s=ready.longest_piece_s,
     )
     return Loaded(model, ready, options)
+
+
+def _reader(model: Lfm2Audio, demonstration: Demonstration) -> Read:
+    """Return what reads texts aloud as the demonstration model was trained to."""
+
+    def read(request: Speak, warn: Callable[[str], None]) -> Iterator[Samples]:
+        demonstration.check_voice(request.voice)
+        demonstration.check_words(model.tokenizer, request.text)
+        return speak(
+            model,
+            request.text,
+            voice=request.voice,
+            seed=request.seed,
+            sampling=demonstration.speech,
+            max_piece_chars=demonstration.max_piece_chars,
+            min_piece_chars=demonstration.min_piece_chars,
+            warn=warn,
+        )
+
+    return read
 
 
 def load_model(found: FoundModel, choice: ModelChoice) -> Lfm2Audio:

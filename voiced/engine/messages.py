@@ -1,6 +1,6 @@
 """What the daemon and the engine say to each other, as validated structs; the bytes between them are framed in `framing.py`.
 
-    daemon ─▶ engine   Open · Prepare · Discard · Cut · Transcribe · Taken · Close · Ping
+    daemon ─▶ engine   Open · Prepare · Speak · Discard · Cut · Transcribe · Taken · Close · Ping
     engine ─▶ daemon   Ready · Unfit · Alive · Pong                                    of the engine
                        Opened · Text · Sound · Ended · Discarded · WasCut
                        Transcript · Trimmed · Failed · Closed                          of a session
@@ -135,8 +135,23 @@ class Prepare(_Message, frozen=True, tag="prepare"):
             raise ValueError("expected either text or pcm, and not both")
 
 
+class Speak(_Message, frozen=True, tag="speak"):
+    """Read a text aloud, as no part of the conversation; answered by Sound and at last Ended, or by Failed.
+
+    Attributes:
+        turn: any that no reply or reading of this session has now.
+        voice: one of those that Ready names.
+    """
+
+    session: SessionNumber
+    turn: TurnNumber
+    text: Annotated[str, Meta(min_length=1, max_length=MOST_TEXT_CHARS)]
+    voice: Annotated[str, Meta(min_length=1, max_length=64)]
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+
+
 class Discard(_Message, frozen=True, tag="discard"):
-    """Forget the last turn, as if it had never been prepared; answered by Discarded."""
+    """Forget the last turn, as if it had never been prepared, or a reading that goes on; answered by Discarded."""
 
     session: SessionNumber
     turn: TurnNumber
@@ -323,6 +338,7 @@ class Ended(_Message, frozen=True, tag="ended", kw_only=True):
     Attributes:
         steps: since the last Text or Sound.
         num_positions: of the session, this turn included.
+        warnings: of a reading: pieces that gave no sound or did not end by themselves.
     """
 
     session: SessionNumber
@@ -333,6 +349,7 @@ class Ended(_Message, frozen=True, tag="ended", kw_only=True):
     num_samples: Count = 0
     num_positions: Count = 0
     steps: Steps = ()
+    warnings: Annotated[tuple[Line, ...], Meta(max_length=64)] = ()
     timings: Timings
 
 
@@ -420,7 +437,7 @@ class Closed(_Message, frozen=True, tag="closed"):
     session: SessionNumber
 
 
-ToEngine = Open | Prepare | Discard | Cut | Transcribe | Taken | Close | Ping
+ToEngine = Open | Prepare | Speak | Discard | Cut | Transcribe | Taken | Close | Ping
 OfSession = (
     Opened | Text | Sound | Ended | Discarded | WasCut | Transcript | Trimmed | Failed | Closed
 )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
-Kind = Literal["encoding", "prefill"]
+Kind = Literal["encoding", "prefill", "reading"]
 
 UNKNOWN_S: Final = 30.0  # For the first step of a kind.
 TOLD_ABOVE_S: Final = (

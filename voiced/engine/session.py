@@ -65,7 +65,8 @@ class EngineSession:
         self._news = asyncio.Event()  # Set while there are events.
         self._is_told = False  # Whether the present engine knows the conversation.
         self._working: int | None = None  # The turn whose reply is being made.
-        self._waiting: m.Prepare | None = None  # Asked while there is no engine; the newest alone.
+        # Asked while there is no engine; the newest alone.
+        self._waiting: m.Prepare | m.Speak | None = None
         self._discards: Counter[int] = Counter()  # Not yet answered, of each turn.
         self._own_discards: Counter[int] = Counter()  # Of them, those that nobody asked for.
         self._cuts: dict[int, int] = {}  # Not yet answered: samples heard of a turn.
@@ -133,8 +134,34 @@ class EngineSession:
             self._waiting = request
             self._client.wake()
 
+    def speak(self, turn: int, text: str, *, voice: str, seed: int = 0) -> None:
+        """Have a text read aloud, as no part of the conversation; answered by Sound and at last Ended, or by Failed.
+
+        Args:
+            turn: above those before.
+            text: 1 to 16,384 characters; a discard of `turn` ends the reading.
+            voice: one of those that the model has.
+            seed: the same gives the same reading.
+
+        Raises:
+            RangeError: the text is none that can be sent.
+            EngineBusyError: more was asked than events were read.
+        """
+        request = m.Speak(self.number, turn, checked_text(text), voice, seed)
+        self._check_room()
+        if self._working is not None:
+            self._put(self._failed("speak", turn, "turn_open", _still_open(self._working, turn)))
+        elif self._failure:
+            self._put(self._failed("speak", turn, "not_ready", self._failure))
+        elif self._is_told:
+            self._working = turn
+            self._client.send(request)
+        else:
+            self._waiting = request
+            self._client.wake()
+
     def discard(self, turn: int) -> None:
-        """Forget the last turn, as the user goes on speaking; answered by Discarded.
+        """Forget the last turn, as the user goes on speaking, or end a reading; answered by Discarded.
 
         Raises:
             EngineBusyError: more was asked than events were read.
@@ -232,7 +259,7 @@ class EngineSession:
         """Tell a new engine the conversation, and then what was asked meanwhile."""
         history = self._record.history()
         waiting, self._waiting = self._waiting, None
-        if waiting is not None:
+        if isinstance(waiting, m.Prepare):
             history = history[:-1]  # The last turn is about to be prepared.
         self._is_told = True
         self._client.send(msgspec.structs.replace(self._opening, history=history))
@@ -313,7 +340,7 @@ class EngineSession:
         if turn is None:
             return
         match message.request:
-            case "prepare":
+            case "prepare" | "speak":
                 self._record.dropped(turn)
                 if self._working == turn:
                     self._working = None
@@ -376,7 +403,8 @@ class EngineSession:
 
     def _fail_what_waits(self) -> None:
         if self._waiting is not None:
-            self._put(self._failed("prepare", self._waiting.turn, "not_ready", self._failure))
+            request = "prepare" if isinstance(self._waiting, m.Prepare) else "speak"
+            self._put(self._failed(request, self._waiting.turn, "not_ready", self._failure))
             self._waiting = None
         for turn in self._transcriptions:
             self._put(self._failed("transcribe", turn, "not_ready", self._failure))

@@ -134,9 +134,13 @@ class EngineFake:
     ) -> Iterator[Step]:
         if self._reply_start is None:
             self._reply_start = len(self.entries)
-        answer = (
-            list(self._model.rule(self)) if mode is Mode.INTERLEAVED else words(" ".join(self.said))
-        )
+        answer: list[ScriptStep]
+        if mode is Mode.INTERLEAVED:
+            answer = list(self._model.rule(self))
+        elif "TTS." in self.entries:  # A frame for each word.
+            answer = [frame(index) for index, _ in enumerate(self.said)]
+        else:
+            answer = list(words(" ".join(self.said)))
         self._iteration += 1
         mine = self._iteration
         for index in range(len(self.entries) - self._reply_start, max_steps):

@@ -361,3 +361,50 @@ def test_a_session_wakes_the_engine_before_it_asks_anything() -> None:
         assert len(threads.links) == 2
 
     with_client(body)
+
+
+def test_a_text_is_read_aloud_also_while_the_engine_is_being_started() -> None:
+    async def body(client: EngineClient, threads: Threads) -> None:
+        session = client.open()
+        session.speak(1, "one two three.", voice="us_male")
+        ended = (await until(session, m.Ended))[-1]
+        assert isinstance(ended, m.Ended)
+        assert ended.num_samples == 3 * FRAME_SAMPLES
+        assert client.rest()
+        session.speak(2, "one two.", voice="us_male")
+        ended = (await until(session, m.Ended))[-1]
+        assert isinstance(ended, m.Ended)
+        assert ended.num_samples == 2 * FRAME_SAMPLES
+        assert session.history() == ()
+
+    with_client(body)
+
+
+def test_a_reading_that_a_dying_engine_leaves_is_told_as_lost() -> None:
+    async def body(client: EngineClient, threads: Threads) -> None:
+        session = client.open()
+        await until(session, m.Opened)
+        session.speak(1, "one two three.", voice="us_male")
+        threads.links[-1].kill()
+        events = await until(session, Lost)
+        lost = events[-1]
+        assert isinstance(lost, Lost)
+        assert lost.turn == 1
+        session.speak(1, "one.", voice="us_male")
+        await until(session, m.Ended)
+
+    with_client(body)
+
+
+def test_one_thing_is_spoken_at_a_time() -> None:
+    async def body(client: EngineClient, _: Threads) -> None:
+        session = client.open()
+        session.prepare(1, "endless")
+        session.speak(2, "one.", voice="us_male")
+        failed = (await until(session, m.Failed))[-1]
+        assert isinstance(failed, m.Failed)
+        assert (failed.request, failed.code) == ("speak", "turn_open")
+        session.discard(1)
+        await until(session, m.Discarded)
+
+    with_client(body)

@@ -269,6 +269,67 @@ def test_too_short_a_sound_fails_and_the_session_goes_on() -> None:
     assert bench.answer("one", 1) == "one"
 
 
+def test_a_text_is_read_aloud_and_leaves_nothing_in_the_talk() -> None:
+    bench = Bench().open()
+    bench.answer("hello", 1)
+    before, num_before = bench.history(), len(bench.said)
+    bench.engine.take(m.Speak(1, 2, "one two three.", "us_male"))
+    bench.run()
+    sounds = [said for said in bench.said[num_before:] if isinstance(said, m.Sound)]
+    ends = np.cumsum([len(sound.samples) for sound in sounds])
+    assert [sound.position_samples for sound in sounds] == [0, *ends[:-1]]
+    ended = bench.last(m.Ended)
+    assert (ended.turn, ended.how, ended.num_samples) == (2, "end", 3 * FRAME_SAMPLES)
+    assert bench.history() == before
+    assert "hello and you" in bench.answer("and you", 2)
+
+
+def test_replies_come_before_readings_and_those_before_transcriptions() -> None:
+    bench = Bench().open(1).open(2)
+    bench.said.clear()
+    bench.engine.take(m.Speak(1, 1, "one two three.", "us_male"))
+    bench.engine.take(m.Transcribe(2, 1, pack_samples(spoken(0.1)), is_final=True))
+    bench.ask("hello", 1, 2)
+    bench.run()
+    ends = [said for said in bench.said if isinstance(said, m.Ended | m.Transcript)]
+    assert [type(end).__name__ for end in ends] == ["Ended", "Ended", "Transcript"]
+    assert [end.session for end in ends] == [2, 1, 2]
+
+
+def test_a_reading_is_ended_by_a_discard_and_by_a_close() -> None:
+    bench = Bench().open()
+    for end in (m.Discard(1, 5), m.Close(1)):
+        bench.engine.take(m.Speak(1, 5, "one two three.", "us_male"))
+        bench.engine.step()
+        bench.engine.take(end)
+        bench.said.clear()
+        bench.run()
+        assert bench.said == []
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "message"),
+    [("…", "us_male", "nothing to speak"), ("hello", "nobody", "voice 'nobody'")],
+)
+def test_what_cannot_be_read_fails(text: str, voice: str, message: str) -> None:
+    bench = Bench().open()
+    bench.engine.take(m.Speak(1, 1, text, voice))
+    bench.run()
+    failed = bench.last(m.Failed)
+    assert (failed.request, failed.code, failed.turn) == ("speak", "bad_request", 1)
+    assert message in failed.message
+    assert bench.engine.num_jobs == 0
+
+
+def test_a_second_reading_is_refused_while_the_first_goes_on() -> None:
+    bench = Bench().open()
+    for turn in (1, 2):
+        bench.engine.take(m.Speak(1, turn, "one two.", "us_male"))
+    assert (bench.last(m.Failed).code, bench.last(m.Failed).turn) == ("turn_open", 2)
+    bench.run()
+    assert bench.last(m.Ended).turn == 1
+
+
 def test_more_sessions_than_are_held_are_refused_and_a_closed_one_makes_room() -> None:
     bench = Bench(options=EngineOptions(most_sessions=1)).open(1).open(2)
     assert bench.last(m.Failed).code == "at_capacity"

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 Role = Literal["user", "assistant"]
-State = Literal["loading", "listening", "hearing", "thinking", "speaking", "muted"]
+State = Literal["loading", "asleep", "listening", "hearing", "thinking", "speaking", "muted"]
 HowEnded = Literal["end", "step limit", "context full", "interrupted", "failed"]
 
 
@@ -83,8 +83,9 @@ class StateChanged:
     """Something else goes on now.
 
     Attributes:
-        state: "loading": the model is; "listening": nobody speaks; "hearing": the user speaks; "thinking": the user is done
-            and the reply has not begun; "speaking": the reply sounds, or is held; "muted": the microphone is closed.
+        state: "loading": the model is; "asleep": only the wake word is listened for; "listening": nobody speaks; "hearing": the
+            user speaks; "thinking": the user is done and the reply has not begun; "speaking": the reply sounds, or is held;
+            "muted": the microphone is closed.
     """
 
     event: ClassVar[str] = "state_changed"

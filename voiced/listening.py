@@ -20,16 +20,32 @@ class Detector(Protocol):
     def push(self, window: Samples) -> float: ...
 
 
+class WakeDetector(Protocol):
+    """What is needed of models.wake_word.WakeWordDetector."""
+
+    def reset(self) -> None: ...
+    def push(self, window: Samples) -> bool: ...
+
+
 class Listener:
-    """Cuts sound into windows, asks the detector about each, and hands both to the turn machine.
+    """Cuts sound into windows, asks the detectors about each, and hands all that to the turn machine.
 
     The events do not depend on how the sound was cut into chunks. Holds less than one window. Facts from outside go to the
-    machine itself, except for those that close and open the microphone.
+    machine itself, except for those that close and open the microphone. The voice detector hears what is said asleep too, so
+    that it misses nothing of what comes right after the wake word.
+
+    Args:
+        detector: says whether a window holds a voice.
+        machine: decides whose turn it is.
+        wake: says whether the wake word was said; None where none is asked for.
     """
 
-    def __init__(self, detector: Detector, machine: TurnMachine) -> None:
+    def __init__(
+        self, detector: Detector, machine: TurnMachine, wake: WakeDetector | None = None
+    ) -> None:
         self._detector = detector
         self._machine = machine
+        self._wake = wake
         self._rest = np.zeros(0, np.float32)  # Sound that fills no window yet.
 
     @property
@@ -73,6 +89,8 @@ class Listener:
         """
         self._machine.unmute(position)
         self._detector.reset()
+        if self._wake is not None:
+            self._wake.reset()
         self._rest = np.zeros(0, np.float32)
 
     def finish(self) -> list[SpeechEvent]:
@@ -88,5 +106,7 @@ class Listener:
         events: list[SpeechEvent] = []
         for window in held[: num_windows * WINDOW_SAMPLES].reshape(num_windows, WINDOW_SAMPLES):
             events += self._machine.push(window, self._detector.push(window))
+            if self._wake is not None and self._wake.push(window):
+                events += self._machine.heard_wake_word()
         self._rest = held[num_windows * WINDOW_SAMPLES :].copy()
         return events

@@ -10,6 +10,8 @@ decides, and where each figure comes from: docs/turns.md.
     reply sounds ──voice──▶ ReplyHeld ──more voice──▶ BargedIn, Started
                                 └──────silence──────▶ ReplyResumed
 
+Asleep, where a wake word is asked for, a voice means nothing, and there are no events.
+
 After Started comes Ended or Abandoned before the next Started; after ReplyHeld comes ReplyResumed, BargedIn or, when the
 reply had ended by itself, Started.
 """
@@ -30,6 +32,7 @@ from voiced.voice_activity import RATE_HZ, WINDOW_SAMPLES, Situation, VoiceActiv
 Samples = NDArray[np.float32]
 WhyEnded = Literal["silence", "released", "longest", "end of input"]
 Cause = Literal["voice", "key", "text"]
+Opener = Literal["voice", "key", "wake word"]
 
 # Sound before the voice that belongs to the turn: 320 ms. The detector hears a voice 56 ms late, a soft beginning later.
 PRE_ROLL = 10 * WINDOW_SAMPLES
@@ -54,6 +57,16 @@ ANSWER = RATE_HZ
 ECHO = RATE_HZ // 4
 # Nobody answers what they have heard for less than half a second: who speaks then was cut off, and is going on.
 REACTION = RATE_HZ // 2
+
+# Awake for 8 s after the wake word and after each exchange. Source: Google's Continued Conversation, 8 s; Amazon's has 5 s,
+# which is short for somebody who thinks of what to ask next.
+FOLLOW_UP = 8 * RATE_HZ
+# From the beginning of a voice until the wake word in it is recognised, at most (espeak's "okay nabu" at 130 words a minute:
+# 1.2 s, recognised up to 0.4 s later). A turn so short that ends in the wake word is nothing but that.
+WAKE_WORD = 50 * WINDOW_SAMPLES
+# A voice that goes on for 320 ms after that says more than the word: it is recognised at most 149 ms before its end, and the
+# detector hears a voice 109 ms longer than it sounds (espeak).
+REST_OF_WORD = 10 * WINDOW_SAMPLES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +141,8 @@ class Ended(SpeechEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abandoned(SpeechEvent):
-    """The turn is void and its sound is gone: muted, written text came instead, or the key was pressed and nothing said."""
+    """The turn is void and its sound is gone: muted, written text came instead, the key was pressed and nothing said, or all
+    that was said is the wake word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +204,8 @@ class TurnMachine:
 
     Args:
         longest: samples of a turn, at 16 kHz; at that length it is cut where it is quietest, and the rest is the next turn.
-        hands_free: a voice begins a turn. If not, only a key does.
+        opener: what makes turns begin: any voice; only the key to talk; or voices after the wake word, and for a while after
+            each exchange. The key does in any case.
 
     Raises:
         RangeError: `longest` is less than 2 s.
@@ -200,11 +215,14 @@ class TurnMachine:
         is_muted: nothing is taken in and nothing held.
     """
 
-    def __init__(self, *, longest: int = LONGEST_TURN, hands_free: bool = True) -> None:
+    def __init__(self, *, longest: int = LONGEST_TURN, opener: Opener = "voice") -> None:
         self.position = 0
         self.is_muted = False
         self.longest = longest
-        self._hands_free = hands_free
+        self._opener = opener
+        self._awake_until = 0  # Position; means something only where a wake word is asked for.
+        # Where the wake word was recognised, as long as the voice that said it goes on.
+        self._woke_at: int | None = None
         self._is_pressed = False
         self._activity = VoiceActivity()
         self._patience = Patience()
@@ -261,6 +279,8 @@ class TurnMachine:
         self.position += WINDOW_SAMPLES
         if self.is_muted:
             return []
+        if self._state is not _State.LISTENING or self._has_reply():
+            self.stay_awake()
         self._add_window(start, samples, probability)
         match self._state:
             case _State.LISTENING:
@@ -285,6 +305,44 @@ class TurnMachine:
     def speech_so_far(self) -> Speech | None:
         """Return the sound of the turn or of the possible interruption that goes on; None when there is neither."""
         return None if self._state is _State.LISTENING else self._speech(self.position)
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether a voice means nothing until the wake word is heard."""
+        return (
+            self._opener == "wake word"
+            and self._state is _State.LISTENING
+            and not self._has_reply()
+            and self.position >= self._awake_until
+        )
+
+    def stay_awake(self) -> None:
+        """Learn that an exchange goes on: fall asleep 8 s from now at the earliest."""
+        self._awake_until = self.position + FOLLOW_UP
+
+    def heard_wake_word(self) -> list[SpeechEvent]:
+        """Learn that the wake word was recognised in what was pushed last: a voice begins a turn from now on.
+
+        The word itself is no turn. In one that is awake anyway it interrupts the reply, and is left out of what follows it.
+        In the middle of a turn it is a word like others.
+        """
+        if self._opener != "wake word" or self.is_muted or self._is_pressed:
+            return []
+        if self._state is _State.LISTENING and self._has_reply():
+            return []  # Nobody spoke: the reply says it, and is heard by the microphone.
+        events = self._barge_in("voice") if self._state is _State.SUSPECTING else []
+        if self._state is not _State.LISTENING:
+            if self.position - self._start > WAKE_WORD:
+                return events
+            events.append(Abandoned(position=self._start, decided=self.position))
+        self._forget_turn()
+        self.stay_awake()
+        if self._voice_begins() is None:
+            self._begin_after(self.position)
+        else:
+            self._woke_at = self.position
+            self._drop_before(self.position - PRE_ROLL)
+        return events
 
     # What happens around
 
@@ -356,6 +414,7 @@ class TurnMachine:
         self._forget_turn()
         self._drop_before(self.position)
         self._alarm = self._silenced_at = None
+        self._awake_until = self.position
         return events
 
     def unmute(self, position: int) -> None:
@@ -409,11 +468,13 @@ class TurnMachine:
     def _listen(self) -> list[SpeechEvent]:
         if self._alarm and self.position - self._alarm.resumed > ANSWER:
             self._alarm = None
-        first = self._voice_begins()
-        if first is None or not self._hands_free:
-            kept = (
-                self._alarm.start if self._alarm else self.position - BEGIN_AMONG * WINDOW_SAMPLES
-            )
+        first = self._voice_after_wake_word()
+        if first is None or not self._may_begin(first):
+            kept = self.position - BEGIN_AMONG * WINDOW_SAMPLES
+            if self._alarm:
+                kept = self._alarm.start
+            elif self._woke_at is not None:
+                kept = self._woke_at
             self._drop_before(kept - PRE_ROLL)
             return []
         self._start, self._voice_end = first, self.position
@@ -461,6 +522,31 @@ class TurnMachine:
         """Return where a voice begins that is heard now, or None."""
         voices = [window.start for window in self._recent if window.is_voice]
         return voices[0] if len(voices) >= BEGIN_WINDOWS else None
+
+    def _voice_after_wake_word(self) -> int | None:
+        """Return where a voice begins that is not what is left of the wake word, or None."""
+        first = self._voice_begins()
+        if self._woke_at is None:
+            return first
+        if first is None:
+            self._begin_after(self.position)
+            self._woke_at = None
+        elif self.position - self._woke_at >= REST_OF_WORD:
+            # Said without a pause. Most wake words are recognised up to 0.3 s after their end, so it began before that.
+            first, self._woke_at = self._woke_at, None
+            return first
+        return None
+
+    def _begin_after(self, position: int) -> None:
+        """Forget the wake word, which faded before `position`; the windows that may hold a voice's beginning are kept."""
+        self._drop_before(position - BEGIN_AMONG * WINDOW_SAMPLES)
+        self._recent.clear()
+
+    def _may_begin(self, first: int) -> bool:
+        """Return whether a voice that began at `first` may begin a turn or interrupt the reply."""
+        return self._opener == "voice" or (
+            self._opener == "wake word" and first < self._awake_until
+        )
 
     def _cut_turn(self) -> list[SpeechEvent]:
         """End the turn that has become too long; if the voice goes on, cut it where it is quietest and begin the next."""
@@ -529,6 +615,7 @@ class TurnMachine:
 
     def _forget_turn(self) -> None:
         self._state, self._words, self._num_voices = _State.LISTENING, None, 0
+        self._woke_at = None
 
     def _learn_whether_cut_off(self, start: int) -> None:
         """Learn a pause of the user's that was taken for the end of the turn before."""

@@ -18,13 +18,17 @@ from voiced.endpointing import (
 from voiced.errors import RangeError
 from voiced.turns import (
     CONFIRM_WINDOWS,
+    FOLLOW_UP,
     PAUSE,
     PRE_ROLL,
+    REST_OF_WORD,
     RESUME,
     SHORTEST_LONGEST_TURN,
+    WAKE_WORD,
     Abandoned,
     BargedIn,
     Ended,
+    Opener,
     Paused,
     ReplyHeld,
     ReplyResumed,
@@ -512,7 +516,7 @@ def test_a_key_cuts_the_reply_off(talk: Talk) -> None:
 
 
 def test_a_turn_lasts_as_long_as_the_key_is_held() -> None:
-    talk = Talk(TurnMachine(hands_free=False))
+    talk = Talk(TurnMachine(opener="key"))
     talk.voice(SECOND)
     talk.tell(talk.machine.press)
     talk.silence(5)
@@ -528,7 +532,7 @@ def test_a_turn_lasts_as_long_as_the_key_is_held() -> None:
 
 
 def test_a_word_begun_before_the_key_was_down_is_not_cut() -> None:
-    talk = Talk(TurnMachine(hands_free=False))
+    talk = Talk(TurnMachine(opener="key"))
     talk.silence(SECOND)
     talk.tell(talk.machine.press)
 
@@ -551,7 +555,7 @@ def test_a_key_cuts_the_reply_off_and_begins_a_turn(talk: Talk) -> None:
 
 
 def test_a_key_that_is_held_over_the_limit_loses_nothing() -> None:
-    talk = Talk(TurnMachine(longest=4 * RATE_HZ, hands_free=False))
+    talk = Talk(TurnMachine(longest=4 * RATE_HZ, opener="key"))
     talk.tell(talk.machine.press)
     for _ in range(10):
         talk.voice(SECOND)
@@ -637,16 +641,238 @@ def test_the_sound_so_far_is_that_of_the_turn(talk: Talk) -> None:
     assert speech.end == talk.machine.position
 
 
+# The wake word
+
+WORD = 19  # Windows: 0.6 s.
+LAG = 7  # Windows after its end, when it is recognised: 0.2 s.
+
+
+@pytest.fixture
+def sleeper() -> Talk:
+    """Return a talk in a quiet room that waits for the wake word."""
+    talk = Talk(TurnMachine(opener="wake word"))
+    talk.silence(2 * SECOND)
+    return talk
+
+
+def wake(talk: Talk, *, rest: int = 0) -> int:
+    """Say the wake word, `rest` windows of it after it was recognised, and be silent; return where it was recognised."""
+    talk.voice(WORD - rest)
+    talk.silence(0 if rest else LAG)
+    talk.tell(talk.machine.heard_wake_word)
+    woke_at = talk.machine.position
+    talk.voice(rest)
+    talk.silence(LAG)
+    return woke_at
+
+
+def turns_of(talk: Talk) -> list[Ended]:
+    return [event for event in talk.events if isinstance(event, Ended)]
+
+
+def test_asleep_a_voice_means_nothing(sleeper: Talk) -> None:
+    sleeper.voice(SECOND)
+    sleeper.silence(4 * SECOND)
+
+    assert sleeper.machine.is_asleep
+    assert sleeper.events == []
+
+
+def test_after_the_wake_word_a_voice_is_a_turn_without_it(sleeper: Talk) -> None:
+    word_end = sleeper.machine.position + samples(WORD)
+    wake(sleeper)
+    assert not sleeper.machine.is_asleep
+    said = sleeper.machine.position
+    sleeper.voice(SECOND)
+    sleeper.silence(SECOND)
+
+    assert sleeper.kinds == [Started, Paused, Ended]
+    assert sleeper.only(Started).position == said
+    speech = sleeper.only(Ended).speech
+    assert word_end <= speech.start <= said - samples(2 * LAG) + samples(4)
+    assert speech.end >= said + samples(SECOND)
+
+
+@pytest.mark.parametrize(
+    "lag", [-4, 0, 3, 7, 10]
+)  # Windows from the word's end to its recognition.
+def test_a_command_without_a_pause_is_heard_from_its_beginning(sleeper: Talk, lag: int) -> None:
+    said = sleeper.machine.position + samples(WORD)
+    sleeper.voice(WORD + lag)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.voice(SECOND)
+    sleeper.silence(SECOND)
+
+    speech = sleeper.only(Ended).speech
+    assert said - PRE_ROLL - samples(4) <= speech.start <= said
+    assert speech.end >= said + samples(SECOND + lag)
+
+
+@pytest.mark.parametrize("gap", [2, 5, 8, 12])  # Windows between word and command.
+def test_a_command_after_a_short_pause_is_heard_whole(sleeper: Talk, gap: int) -> None:
+    sleeper.voice(WORD)
+    said = sleeper.machine.position + samples(gap)
+    for number in range(gap + SECOND):
+        if number == LAG:
+            sleeper.tell(sleeper.machine.heard_wake_word)
+        sleeper.hear(1, *((0.95, VOICE) if number >= gap else (0.01, SILENCE)))
+    sleeper.silence(SECOND)
+
+    speech = sleeper.only(Ended).speech
+    assert speech.start <= said
+    assert speech.end >= said + samples(SECOND)
+
+
+@pytest.mark.parametrize("rest", range(8))
+def test_the_wake_word_alone_is_no_turn_and_its_command_is_waited_for(
+    sleeper: Talk, rest: int
+) -> None:
+    wake(sleeper, rest=rest)
+    sleeper.silence(7 * SECOND)
+    assert sleeper.events == []
+    assert not sleeper.machine.is_asleep
+    sleeper.voice(SECOND)
+
+    assert sleeper.kinds == [Started]
+
+
+def test_it_falls_asleep_when_nothing_is_said(sleeper: Talk) -> None:
+    woke_at = wake(sleeper)
+    while not sleeper.machine.is_asleep:
+        sleeper.silence(1)
+    sleeper.voice(SECOND)
+
+    assert sleeper.machine.position - samples(SECOND) == woke_at + FOLLOW_UP
+    assert sleeper.events == []
+
+
+def test_who_began_to_speak_before_it_falls_asleep_is_heard(sleeper: Talk) -> None:
+    woke_at = wake(sleeper)
+    sleeper.silence((woke_at + FOLLOW_UP - sleeper.machine.position) // WINDOW_SAMPLES - 1)
+    sleeper.voice(SECOND)
+
+    assert sleeper.kinds == [Started]
+
+
+def test_a_long_turn_and_a_long_reply_keep_it_awake(sleeper: Talk) -> None:
+    wake(sleeper)
+    for _ in range(12):
+        sleeper.voice(SECOND)
+    sleeper.silence(SECOND)
+    sleeper.reply()
+    sleeper.silence(20 * SECOND)
+    assert not sleeper.machine.is_asleep
+    sleeper.reply_ends()
+    sleeper.silence(7 * SECOND)
+    sleeper.voice(SECOND)
+    sleeper.silence(SECOND)
+    assert len(turns_of(sleeper)) == 2
+    sleeper.silence(8 * SECOND)
+
+    assert sleeper.machine.is_asleep
+
+
+def test_while_a_reply_is_being_made_it_can_be_kept_awake(sleeper: Talk) -> None:
+    wake(sleeper)
+    for _ in range(20):
+        sleeper.silence(SECOND)
+        sleeper.machine.stay_awake()
+
+    assert not sleeper.machine.is_asleep
+
+
+def test_awake_a_voice_interrupts_the_reply(sleeper: Talk) -> None:
+    wake(sleeper)
+    sleeper.reply()
+    sleeper.silence(20 * SECOND)
+    sleeper.voice(SECOND)
+
+    assert sleeper.kinds == [ReplyHeld, BargedIn, Started]
+
+
+@pytest.mark.parametrize(
+    "num_windows", [8, WORD]
+)  # Recognised while it is only suspected, or later.
+def test_the_wake_word_over_a_reply_cuts_it_and_is_no_turn(sleeper: Talk, num_windows: int) -> None:
+    sleeper.reply()
+    sleeper.silence(SECOND)
+    sleeper.voice(num_windows)
+    sleeper.silence(3)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.silence(2 * SECOND)
+
+    assert sleeper.kinds == [ReplyHeld, BargedIn, Started, Abandoned]
+    assert not sleeper.machine.is_asleep
+
+
+def test_a_reply_that_says_the_wake_word_does_not_interrupt_itself(sleeper: Talk) -> None:
+    sleeper.reply()
+    sleeper.silence(SECOND)
+
+    assert sleeper.tell(sleeper.machine.heard_wake_word) == []
+
+
+def test_awake_the_wake_word_before_a_command_is_left_out(sleeper: Talk) -> None:
+    wake(sleeper)
+    sleeper.silence(SECOND)
+    sleeper.voice(WORD)
+    said = sleeper.machine.position
+    sleeper.voice(LAG)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.voice(SECOND)
+    sleeper.silence(SECOND)
+
+    assert sleeper.kinds == [Started, Abandoned, Started, Paused, Ended]
+    assert said - PRE_ROLL <= sleeper.only(Ended).speech.start <= said
+
+
+def test_in_the_middle_of_a_turn_the_wake_word_is_a_word(sleeper: Talk) -> None:
+    wake(sleeper)
+    sleeper.voice(WAKE_WORD // WINDOW_SAMPLES + 1)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.silence(SECOND)
+
+    assert sleeper.kinds == [Started, Paused, Ended]
+
+
+def test_a_voice_that_outlasts_the_rest_of_the_word_is_a_command(sleeper: Talk) -> None:
+    sleeper.voice(WORD)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.voice(REST_OF_WORD // WINDOW_SAMPLES - 1)
+    assert sleeper.events == []
+    sleeper.voice(1)
+
+    assert sleeper.kinds == [Started]
+
+
+def test_muted_the_wake_word_is_off_and_after_it_asleep(sleeper: Talk) -> None:
+    wake(sleeper)
+    sleeper.tell(sleeper.machine.mute)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.machine.unmute(sleeper.machine.position)
+    sleeper.voice(SECOND)
+
+    assert sleeper.machine.is_asleep
+    assert sleeper.events == []
+
+
+def test_where_none_is_asked_for_the_wake_word_is_nothing(talk: Talk) -> None:
+    talk.voice(SECOND)
+    assert talk.tell(talk.machine.heard_wake_word) == []
+    assert not talk.machine.is_asleep
+
+
 # What holds whatever happens
 
 Stretch = tuple[int, float, float]  # Number of windows, the detector's probability, amplitude.
+OPENERS: tuple[Opener, ...] = ("voice", "key", "wake word")
 STRETCHES = st.tuples(
     st.integers(1, 60),
     st.sampled_from([0.0, 0.3, 0.45, 0.6, 0.95, 1.0]),
     st.sampled_from([0.0, SILENCE, 0.01, VOICE, 1.0]),
 )
 FACTS = st.sampled_from(
-    "reply reply_ahead reply_ends words uh_huh stop key press release text mute unmute".split()
+    "reply reply_ahead reply_ends words uh_huh stop key press release text mute unmute wake awake".split()
 )
 
 
@@ -677,18 +903,22 @@ def happen(talk: Talk, fact: str) -> None:
             talk.tell(machine.mute)
         case "unmute":
             machine.unmute(machine.position)
+        case "wake":
+            talk.tell(machine.heard_wake_word)
+        case "awake":
+            machine.stay_awake()
 
 
 @given(
     st.lists(st.one_of(STRETCHES, FACTS), max_size=40),
-    st.booleans(),
+    st.sampled_from(OPENERS),
     st.sampled_from([2 * RATE_HZ, 5 * RATE_HZ]),
 )
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=200)
 def test_whatever_happens_the_events_make_sense(
-    script: list[Stretch | str], hands_free: bool, longest: int
+    script: list[Stretch | str], opener: Opener, longest: int
 ) -> None:
-    talk = Talk(TurnMachine(longest=longest, hands_free=hands_free))
+    talk = Talk(TurnMachine(longest=longest, opener=opener))
     for part in script:
         if isinstance(part, str):
             happen(talk, part)
@@ -786,6 +1016,19 @@ def test_every_voiced_sample_lies_in_exactly_one_turn(
             num_turns[event.speech.start : event.speech.end] += 1
     assert num_turns.max(initial=0) <= 1
     assert all((num_turns[voice] == 1).all() for voice in voices)
+
+
+@given(st.lists(STRETCHES, max_size=20))
+@settings(deadline=None, max_examples=60)
+def test_asleep_nothing_that_is_heard_is_an_event(stretches: list[Stretch]) -> None:
+    talk = Talk(TurnMachine(opener="wake word"))
+    for stretch in stretches:
+        talk.hear(*stretch)
+        assert talk.machine.is_asleep
+        assert talk.machine.speech_so_far() is None
+    talk.tell(talk.machine.finish)
+
+    assert talk.events == []
 
 
 @given(st.lists(STRETCHES, max_size=20))

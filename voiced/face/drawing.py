@@ -19,6 +19,7 @@ INTERIM_ROWS = 6  # The newest rows of what may still change.
 
 LABELS: dict[State, str] = {
     "loading": "loading the model",
+    "asleep": "asleep",
     "listening": "listening",
     "hearing": "hearing you",
     "thinking": "thinking",
@@ -27,6 +28,7 @@ LABELS: dict[State, str] = {
 }
 _STYLES: dict[State, str] = {
     "loading": "dim",
+    "asleep": "blue",
     "listening": "green",
     "hearing": "bold green",
     "thinking": "yellow",

@@ -114,20 +114,29 @@ def json_face() -> LineFace:
 
 
 def plain_face(*, shows_timings: bool) -> LineFace:
-    """Return a face that writes what stands of the talk, each line after the time of its beginning."""
+    """Return a face that writes what stands of the talk, each line after the time of its beginning.
+
+    It also writes when the talk begins to listen: at the beginning, and whenever it wakes; and when it falls asleep.
+    """
     transcript = Transcript(shows_timings=shows_timings)
 
-    is_ready = False
+    listens = False
 
     def to_lines(event: Event) -> list[str]:
-        nonlocal is_ready
+        nonlocal listens
         lines = [_plain(line) for line in transcript.take(event)]
-        if event == StateChanged(state="listening") and not is_ready:
-            is_ready = True
+        if event == StateChanged(state="asleep"):
+            listens = False
+            lines.append("asleep")
+        elif event in _AWAKE and not listens:
+            listens = True
             lines.append("listening")
         return lines
 
     return LineFace(to_lines, lambda: [_plain(line) for line in transcript.finish()])
+
+
+_AWAKE = (StateChanged(state="listening"), StateChanged(state="hearing"))
 
 
 def _plain(line: Line) -> str:

@@ -8,7 +8,7 @@ from voiced.configuration import Configuration
 from voiced.listening import Listener
 from voiced.live.conductor import Conductor
 from voiced.live.session import Engine, LiveSession, Speaker
-from voiced.turns import SHORTEST_LONGEST_TURN, TurnMachine
+from voiced.turns import SHORTEST_LONGEST_TURN, Opener, TurnMachine
 from voiced.voice_activity import RATE_HZ, WINDOW_SAMPLES
 
 
@@ -21,9 +21,8 @@ def live_session(
     now_s: Callable[[], float] | None = None,
 ) -> LiveSession:
     """Return a talk that has not begun; see `LiveSession`."""
-    machine = TurnMachine(
-        longest=longest_turn(settings), hands_free=not settings.turns.push_to_talk
-    )
+    opener: Opener = "key" if settings.turns.push_to_talk else "voice"
+    machine = TurnMachine(longest=longest_turn(settings), opener=opener)
     writes = wants_transcripts(settings)
     return LiveSession(
         engine=engine,

@@ -141,7 +141,9 @@ class LiveSession:
             return "speaking"
         if self._machine.speech_so_far() is not None:
             return "hearing"
-        return "thinking" if self._conductor.is_thinking else "listening"
+        if self._conductor.is_thinking:
+            return "thinking"
+        return "asleep" if self._machine.is_asleep else "listening"
 
     @property
     def position(self) -> int:
@@ -178,6 +180,8 @@ class LiveSession:
 
     def hear(self, chunk: AudioChunk) -> None:
         """Take the microphone's next sound, 16 kHz."""
+        if self._conductor.is_thinking:
+            self._machine.stay_awake()
         self._follow(self._listener.push(chunk))
         self._ask_for_words()
 

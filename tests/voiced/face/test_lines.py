@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from protocols.events import Event, Noticed, StateChanged, TextAdded, Transcribed, TurnEnded
+from protocols.events import (
+    Event,
+    Noticed,
+    State,
+    StateChanged,
+    TextAdded,
+    Transcribed,
+    TurnEnded,
+)
 from voiced.commands import Command, Quit
 from voiced.face.face import Level
 from voiced.face.lines import MOST_WAITING, LineFace, json_face, plain_face
@@ -37,6 +45,13 @@ def test_what_stands_is_written_with_the_time_of_its_beginning(
         "01:01  you: are you there",
         "01:03  voiced: Yes",
     ]
+
+
+def test_it_tells_when_it_sleeps_and_when_it_wakes(capsys: pytest.CaptureFixture[str]) -> None:
+    states: list[State] = ["loading", "asleep", "hearing", "thinking", "speaking", "listening"]
+    changes = [StateChanged(state=state) for state in (*states, "asleep", "muted", "asleep")]
+    show(plain_face(shows_timings=False), *changes, StateChanged(state="listening"))
+    assert capsys.readouterr().out.split() == "asleep listening asleep asleep listening".split()
 
 
 def test_at_the_end_what_was_open_is_written(capsys: pytest.CaptureFixture[str]) -> None:

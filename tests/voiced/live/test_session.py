@@ -14,7 +14,7 @@ from voiced.listening import Listener
 from voiced.live.conductor import Conductor
 from voiced.live.on_files import HEARD_TICK, PLAYED_TICK, FileSpeaker
 from voiced.live.session import LiveSession
-from voiced.turns import TurnMachine
+from voiced.turns import FOLLOW_UP, Opener, TurnMachine
 from voiced.voice_activity import RATE_HZ
 
 FRAME = 1920
@@ -28,6 +28,18 @@ class LoudnessDetector:
 
     def push(self, window: NDArray[np.float32]) -> float:
         return float(np.abs(window).mean() > 0.01)
+
+
+class CuedWake:
+    """Recognises the wake word in the next window after each cue."""
+
+    is_cued = False
+
+    def reset(self) -> None: ...
+
+    def push(self, window: NDArray[np.float32]) -> bool:
+        is_heard, self.is_cued = self.is_cued, False
+        return is_heard
 
 
 class ScriptedEngine:
@@ -79,16 +91,23 @@ class Recording:
 class Talk:
     """A session and everything around it; `listen` lets time pass."""
 
-    def __init__(self, *, is_preemptive: bool = True, wants_interim: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        is_preemptive: bool = True,
+        wants_interim: bool = False,
+        opener: Opener = "voice",
+    ) -> None:
         self.engine, self.recording = ScriptedEngine(), Recording()
         self.speaker = FileSpeaker(self.recording)
         self.events: list[Event] = []
-        machine = TurnMachine()
+        self.wake = CuedWake()
+        machine = TurnMachine(opener=opener)
         self.session = LiveSession(
             engine=self.engine,
             speaker=self.speaker,
             machine=machine,
-            listener=Listener(LoudnessDetector(), machine),
+            listener=Listener(LoudnessDetector(), machine, self.wake),
             conductor=Conductor(is_preemptive=is_preemptive, wants_transcripts=True),
             show=self.events.append,
             wants_interim=wants_interim,
@@ -110,6 +129,13 @@ class Talk:
         """Speak, and be silent until the turn is over."""
         self.listen(duration_s, loud=True)
         self.listen(1.0)
+
+    def say_wake_word(self, pause_s: float = 0.3) -> None:
+        """Say what is recognised 0.2 s after its end; be silent for so long after it, at least for these."""
+        self.listen(0.6, loud=True)
+        self.listen(0.2)
+        self.wake.is_cued = True
+        self.listen(pause_s - 0.2)
 
     def reply(self, turn: int, num_frames: int = 10, *, text: str = "", done: bool = True) -> None:
         """Let the engine make a reply, its sound the numbers of its frames in hundredths."""
@@ -364,3 +390,123 @@ def test_words_that_nobody_has_time_for_are_not_waited_for() -> None:
     talk.engine.take()
     talk.listen(1.0, loud=True)
     assert [asked[0] for asked in talk.engine.take()] == ["transcribe"]
+
+
+# With a wake word
+
+
+@pytest.fixture
+def sleeper() -> Talk:
+    talk = Talk(wants_interim=True, opener="wake word")
+    talk.listen(1.5)
+    return talk
+
+
+def test_asleep_nothing_reaches_the_engine_and_nothing_is_told(sleeper: Talk) -> None:
+    sleeper.say(5.0)
+    sleeper.say(0.5)
+    sleeper.session.end_input()
+    assert sleeper.session.state == "asleep"
+    assert sleeper.session.is_idle
+    assert (sleeper.engine.asked, sleeper.events) == ([], [])
+
+
+def test_the_command_after_the_wake_word_is_answered_without_it(sleeper: Talk) -> None:
+    sleeper.say_wake_word()
+    assert sleeper.engine.asked == []
+    states = [sleeper.session.state]
+    for duration_s, loud in ((0.5, True), (1.0, False)):
+        sleeper.listen(duration_s, loud=loud)
+        states.append(sleeper.session.state)
+    assert states == ["listening", "hearing", "thinking"]
+    (prepared,) = [asked for asked in sleeper.engine.take() if asked[0] == "prepare"]
+    assert isinstance(prepared[2], int)
+    assert 0.5 * RATE_HZ < prepared[2] < 1.1 * RATE_HZ
+
+
+def test_a_command_without_a_pause_is_answered_whole(sleeper: Talk) -> None:
+    sleeper.listen(0.8, loud=True)  # The wake word, and the first 0.2 s of the command.
+    sleeper.wake.is_cued = True
+    sleeper.say(2.0)
+    (asked, *_) = [asked for asked in sleeper.engine.take() if asked[0] == "prepare"]
+    assert isinstance(asked[2], int)
+    assert 2.2 * RATE_HZ < asked[2] < 2.6 * RATE_HZ
+
+
+def test_the_wake_word_alone_reaches_no_engine_and_it_falls_asleep_again(sleeper: Talk) -> None:
+    sleeper.say_wake_word()
+    woke_at = sleeper.session.position
+    while sleeper.session.state == "listening":
+        sleeper.listen(0.02)
+    assert sleeper.session.state == "asleep"
+    assert sleeper.session.position - woke_at == pytest.approx(FOLLOW_UP, abs=RATE_HZ / 5)
+    sleeper.say()
+    assert sleeper.engine.asked == []
+
+
+def test_after_the_reply_one_may_go_on_for_a_while_without_the_wake_word(sleeper: Talk) -> None:
+    sleeper.say_wake_word()
+    sleeper.say()
+    sleeper.listen(20.0)  # The machine is slow.
+    states = [sleeper.session.state]
+    sleeper.reply(1, num_frames=200)
+    sleeper.listen(16.0)
+    sleeper.listen(7.0)
+    assert len(sleeper.replies) == 1
+    sleeper.engine.take()
+    sleeper.say()
+    assert ("prepare", 2) in [asked[:2] for asked in sleeper.engine.take()]
+    sleeper.reply(2)
+    sleeper.listen(10.0)
+    states.append(sleeper.session.state)
+    assert states == ["thinking", "asleep"]
+    sleeper.say()
+    assert sleeper.engine.asked == []
+
+
+def test_awake_a_voice_interrupts_and_the_wake_word_too(sleeper: Talk) -> None:
+    sleeper.say_wake_word()
+    sleeper.say()
+    sleeper.reply(1, num_frames=200)
+    sleeper.listen(12.0)
+    sleeper.engine.take()
+    sleeper.say()
+    assert ("cut", 1) in [asked[:2] for asked in sleeper.engine.take()]
+    sleeper.reply(2, num_frames=200)
+    sleeper.listen(1.0)
+    sleeper.engine.take()
+    sleeper.say_wake_word()
+    sleeper.listen(3.0)
+    kinds = [asked[0] for asked in sleeper.engine.take()]
+    assert "cut" in kinds
+    assert kinds.count("prepare") == kinds.count("discard")  # What its pause was taken for.
+    assert sleeper.session.state == "listening"
+
+
+def test_a_reply_that_fails_lets_it_fall_asleep(sleeper: Talk) -> None:
+    sleeper.say_wake_word()
+    sleeper.say()
+    sleeper.session.take(Lost(turn=1, reason="killed"))
+    sleeper.listen(9.0)
+    assert sleeper.session.state == "asleep"
+
+
+def test_muted_the_wake_word_is_off(sleeper: Talk) -> None:
+    sleeper.session.mute()
+    states = [sleeper.session.state]
+    sleeper.wake.is_cued = True
+    sleeper.session.hear(AudioChunk(np.zeros(RATE_HZ, np.float32), RATE_HZ, 10 * RATE_HZ))
+    assert sleeper.wake.is_cued
+    sleeper.session.unmute(20 * RATE_HZ)
+    states.append(sleeper.session.state)
+    assert states == ["muted", "asleep"]
+
+
+def test_written_text_is_answered_asleep_too_and_wakes(sleeper: Talk) -> None:
+    sleeper.session.enter("what time is it")
+    assert sleeper.engine.take() == [("prepare", 1, "what time is it")]
+    sleeper.reply(1)
+    sleeper.listen(3.0)
+    assert sleeper.session.state == "listening"
+    sleeper.say()
+    assert ("prepare", 2) in [asked[:2] for asked in sleeper.engine.take()]

@@ -93,7 +93,7 @@ install_python_packages() {
     pip=("$VENV/bin/python" -m pip --disable-pip-version-check "${quiet[@]}" install --no-compile -c constraints.txt)
     export PIP_USER=0 # The one setting of a user's that cannot hold here: what is installed must lie in .venv.
     # The builder comes first, so that pip needs no second environment of its own to build voiced.
-    { "${pip[@]}" hatchling && "${pip[@]}" --no-build-isolation --editable '.[dev]'; } ||
+    { "${pip[@]}" hatchling && "${pip[@]}" --no-build-isolation --editable '.[dev,wake]'; } ||
         fail "pip could not install the packages, see above; check the network and the disk (6 GB), then call again"
 }
 

@@ -140,7 +140,8 @@ def test_every_pinned_requirement_is_in_the_constraints() -> None:
 def test_every_package_that_is_imported_is_required() -> None:
     """Not only by chance there, as what another package requires."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = {normal(line) for line in project["dependencies"]}
+    extras = (extra for name, extra in project["optional-dependencies"].items() if name != "dev")
+    required = {normal(line) for line in chain(project["dependencies"], *extras)}
     found: dict[str, str] = {}
     for path in sources(*PACKAGES):
         for node in ast.walk(ast.parse(path.read_text())):

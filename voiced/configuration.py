@@ -39,6 +39,9 @@ PREFIX = "VOICED_"
 LIKENESS = 0.8
 
 DTYPES = ("auto", "bfloat16", "float16", "float32")
+NO_WAKE_WORD = "off"
+# Those whose networks the package pymicro-wakeword has in it.
+WAKE_WORDS = ("alexa", "hey jarvis", "hey mycroft", "okay nabu")
 
 Origin = Literal["default", "file", "environment", "option"]
 
@@ -94,6 +97,11 @@ class TurnSettings:
         30.0, Number(2, 60, "seconds"), "a turn of the user's that is longer is cut there"
     )
     push_to_talk: bool = _setting(False, Switch(), "listen only after a key, not to every voice")
+    wake_word: str = _setting(
+        NO_WAKE_WORD,
+        Choice((NO_WAKE_WORD, *WAKE_WORDS)),
+        "listen only after this word, and for 8 seconds after each reply",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +224,8 @@ def load_configuration(
     """Return the configuration of this file, these variables and these options, by name.
 
     Raises:
-        UsageError: the file cannot be read or is no TOML; something is unknown, of a wrong type or out of range.
+        UsageError: the file cannot be read or is no TOML; something is unknown, of a wrong type or out of range, or two
+            settings exclude each other.
     """
     resolved = {name: Resolved(s, s.default, "default") for name, s in SETTINGS.items()}
     resolved |= _read_file(path)
@@ -260,6 +269,7 @@ def changed_settings(before: Loaded, after: Loaded) -> list[Setting]:
 
 
 def _loaded(path: Path, resolved: Mapping[str, Resolved]) -> Loaded:
+    _check_openers(resolved["push_to_talk"], resolved["wake_word"])
     sections = {
         section: cls(**{f.name: resolved[f.name].value for f in dataclasses.fields(cls)})
         for section, cls in SECTIONS.items()
@@ -272,6 +282,15 @@ def _read_options(options: Mapping[str, Value]) -> dict[str, Resolved]:
         name: Resolved(SETTINGS[name], value, "option", SETTINGS[name].option)
         for name, value in options.items()
     }
+
+
+def _check_openers(key: Resolved, word: Resolved) -> None:
+    if key.value and word.value != NO_WAKE_WORD:
+        raise UsageError(
+            f"{key.setting.key} ({key.where}) and {word.setting.key} ({word.where}) are both on: expected one of them, "
+            f"as either alone says when to listen; switch one off with {key.setting.option.replace('--', '--no-', 1)} "
+            f"or {word.setting.option} {NO_WAKE_WORD}"
+        )
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Resolved]]:

@@ -242,3 +242,25 @@ def test_after_a_change_of_the_file_it_is_known_what_changed(path: Path) -> None
     before = load(path, "[sound]\nheadset = true\n")
     after = load(path, "[sound]\nheadset = true\n[reply]\npreemptive = false\n")
     assert [setting.key for setting in changed_settings(before, after)] == ["reply.preemptive"]
+
+
+def test_a_wake_word_is_one_of_a_few_words(path: Path) -> None:
+    assert load(path).configuration.turns.wake_word == "off"
+    assert load(path, '[turns]\nwake_word = "hey jarvis"\n').configuration.turns.wake_word == (
+        "hey jarvis"
+    )
+    expected = "expected 'off', 'alexa', 'hey jarvis', 'hey mycroft' or 'okay nabu'"
+    with pytest.raises(UsageError, match=f"VOICED_WAKE_WORD is 'computer': {expected}"):
+        load(path, environment={"VOICED_WAKE_WORD": "computer"})
+
+
+def test_a_wake_word_and_a_key_to_talk_exclude_each_other(path: Path) -> None:
+    text = "[turns]\npush_to_talk = true\n"
+    with pytest.raises(UsageError) as raised:
+        load(path, text, wake_word="alexa")
+    assert str(raised.value) == (
+        f"turns.push_to_talk ({path}:2) and turns.wake_word (--wake-word) are both on: expected one of them, as either "
+        "alone says when to listen; switch one off with --no-push-to-talk or --wake-word off"
+    )
+    loaded = load(path, text, wake_word="alexa", push_to_talk=False)
+    assert loaded.configuration.turns.wake_word == "alexa"

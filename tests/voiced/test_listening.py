@@ -14,7 +14,7 @@ from models import vad
 from models.vad import VoiceDetector
 from tests.speech import say
 from voiced.errors import FormatError
-from voiced.listening import LONGEST_GAP, Listener
+from voiced.listening import LONGEST_GAP, Listener, WakeDetector
 from voiced.turns import (
     Abandoned,
     BargedIn,
@@ -42,6 +42,21 @@ class LoudnessDetector:
 
     def push(self, window: Sound) -> float:
         return float(np.abs(window).mean() > 0.01)
+
+
+class CuedWake:
+    """Recognises the wake word in the next window after each cue; counts its resets."""
+
+    def __init__(self) -> None:
+        self.is_cued = False
+        self.num_resets = 0
+
+    def reset(self) -> None:
+        self.num_resets += 1
+
+    def push(self, window: Sound) -> bool:
+        is_heard, self.is_cued = self.is_cued, False
+        return is_heard
 
 
 def pushed(listener: Listener, sound: Sound, sizes: list[int] | None = None) -> list[SpeechEvent]:
@@ -105,6 +120,23 @@ def test_opening_the_microphone_resets_the_detector() -> None:
     assert listener.position == RATE_HZ
 
 
+def test_the_wake_word_wakes_and_muted_it_is_not_listened_for() -> None:
+    wake, machine = CuedWake(), TurnMachine(opener="wake word")
+    listener = Listener(LoudnessDetector(), machine, wake)
+    assert pushed(listener, np.concatenate([silence(1), loud(1), silence(1)])) == []
+    wake.is_cued = True
+    pushed(listener, silence(0.1))
+    assert not machine.is_asleep
+
+    listener.mute()
+    wake.is_cued = True
+    pushed(listener, loud(1))
+    listener.unmute(listener.position)
+    assert wake.is_cued  # It was given no sound.
+    assert wake.num_resets == 1
+    assert machine.is_asleep
+
+
 def test_a_short_gap_in_the_stream_is_silence() -> None:
     listener = Listener(LoudnessDetector(), TurnMachine())
     listener.push(AudioChunk(loud(1), RATE_HZ))
@@ -138,12 +170,14 @@ def test_a_chunk_of_another_rate_or_from_the_past_is_refused() -> None:
 class Room:
     """A microphone in a room with a little noise, and the real detector."""
 
-    def __init__(self, folder: Path, noise: float = 3e-4) -> None:
+    def __init__(
+        self, folder: Path, noise: float = 3e-4, *, wake: WakeDetector | None = None
+    ) -> None:
         self._folder = folder
         self._rng = np.random.default_rng(0)
         self._noise = noise
-        self.machine = TurnMachine()
-        self.listener = Listener(VoiceDetector(), self.machine)
+        self.machine = TurnMachine(opener="voice" if wake is None else "wake word")
+        self.listener = Listener(VoiceDetector(), self.machine, wake)
 
     def speech(self, text: str, voice: str = "en-us", words_per_minute: int = 160) -> Sound:
         """Return `text` as spoken, without the silence around it."""
@@ -279,3 +313,64 @@ def test_two_speakers_who_take_turns_at_the_microphone_are_both_left_to_finish(r
 
     for speaker in (slow, quick, slow, quick):
         assert len(turns(room.hear(*speaker, silence(3)))) == 1
+
+
+# With the real wake word
+
+
+@pytest.fixture
+def bedroom(tmp_path: Path) -> Room:
+    """Return a room in which everything sleeps until somebody says "alexa"."""
+    reason = "pymicro-wakeword is not installed (pip install voiced[wake])"
+    wake_word = pytest.importorskip("models.wake_word", reason=reason)
+    return Room(tmp_path, wake=wake_word.WakeWordDetector("alexa"))
+
+
+COMMAND = "turn on the kitchen light"
+
+
+def test_asleep_a_sentence_is_no_turn(bedroom: Room) -> None:
+    assert bedroom.hear(silence(1), bedroom.speech(SENTENCE), silence(2)) == []
+    assert bedroom.machine.is_asleep
+
+
+@pytest.mark.parametrize("voice", ["en-us", "en-gb", "en-us+f3", "en-gb-scotland", "en-us+m7"])
+def test_the_wake_word_alone_is_no_turn(bedroom: Room, voice: str) -> None:
+    said = 0.5 * bedroom.speech("alexa", voice)
+    assert bedroom.hear(silence(2), said, silence(2)) == []
+    assert not bedroom.machine.is_asleep
+
+
+@pytest.mark.parametrize("pause_s", [0.15, 0.25, 0.4, 3])
+def test_a_command_soon_after_the_wake_word_is_the_whole_turn(
+    bedroom: Room, pause_s: float
+) -> None:
+    word, command = 0.5 * bedroom.speech("alexa"), 0.5 * bedroom.speech(COMMAND)
+    events = bedroom.hear(silence(2), word, silence(pause_s), command, silence(2))
+    word_end = 2 * RATE_HZ + len(word)
+    said = word_end + round(pause_s * RATE_HZ)
+
+    (turn,) = turns(events)
+    assert word_end - 0.15 * RATE_HZ <= turn.speech.start <= said
+    assert turn.speech.end >= said + len(command)
+
+
+def test_a_command_right_behind_the_wake_word_is_the_whole_turn(bedroom: Room) -> None:
+    word, command = 0.5 * bedroom.speech("alexa", "en-us+m7", 190), bedroom.speech(COMMAND)
+    events = bedroom.hear(silence(2), word, 0.5 * command, silence(2))
+    said = 2 * RATE_HZ + len(word)
+
+    (turn,) = turns(events)
+    assert said - 0.2 * RATE_HZ <= turn.speech.start <= said + 0.05 * RATE_HZ
+    assert turn.speech.end >= said + len(command)
+
+
+def test_after_a_turn_the_next_needs_no_wake_word(bedroom: Room) -> None:
+    word, command = 0.5 * bedroom.speech("alexa"), 0.5 * bedroom.speech(COMMAND)
+    bedroom.hear(silence(2), word, silence(0.3), command, silence(3))
+    bedroom.machine.reply_started(bedroom.machine.position)
+    bedroom.hear(silence(10))
+    bedroom.machine.reply_stopped(bedroom.machine.position)
+
+    assert len(turns(bedroom.hear(silence(5), command, silence(3)))) == 1
+    assert turns(bedroom.hear(silence(9), command, silence(3))) == []

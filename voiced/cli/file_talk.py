@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiced.cli.launching import announce_model
+from voiced.cli.launching import announce_model, check_wake_word
 from voiced.cli.notes import note
 from voiced.cli.outputs import SoundFile, check_sound_path
 from voiced.cli.tasks import complete
@@ -98,6 +98,7 @@ def talk_on_files(
     """
     if args.output is not None:
         check_sound_path(Path(args.output), [source])
+    check_wake_word(loaded.configuration)
     announce_model(loaded.configuration)
     output = (
         Path(args.output)
@@ -122,6 +123,7 @@ async def _talk(
     launch: "Launch",
 ) -> None:
     from protocols.events import StateChanged, TurnEnded, TurnTimed
+    from voiced.configuration import NO_WAKE_WORD
     from voiced.engine.client import EngineClient
     from voiced.face.lines import json_face, plain_face
     from voiced.live.assembly import live_session
@@ -163,7 +165,9 @@ async def _talk(
         clock = None if args.fast else AsyncSystemClock()
         await talk_on_files(session, engine, speaker, steps, clock=clock, recording=recording)
     if not num_turns:
-        note(f"nobody spoke in {source}: there is nothing to answer")
+        word = settings.turns.wake_word
+        spoke = "spoke" if word == NO_WAKE_WORD else f"said '{word}' and something after it"
+        note(f"nobody {spoke} in {source}: there is nothing to answer")
 
 
 def _note_end(event: "Event") -> None:

@@ -33,6 +33,20 @@ def model_choice(settings: "Configuration") -> "ModelChoice":
     )
 
 
+def check_wake_word(settings: "Configuration") -> None:
+    """Tell what is missing to hear the wake word, before a model is loaded.
+
+    Raises:
+        UsageError: the package that hears it.
+    """
+    from voiced.configuration import NO_WAKE_WORD
+
+    if settings.turns.wake_word != NO_WAKE_WORD:
+        from voiced.live.assembly import wake_detector
+
+        wake_detector(settings.turns.wake_word)
+
+
 def announce_model(settings: "Configuration") -> None:
     """Say on standard error when the model that was found is no full one.
 

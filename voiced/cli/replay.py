@@ -34,7 +34,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     turns = parser.add_argument_group("turns and replies")
     add_setting_options(
         turns,
-        ("push_to_talk", "longest_turn_s", "max_reply_s", "preemptive", "transcripts", "record"),
+        (
+            *("push_to_talk", "wake_word", "longest_turn_s"),
+            *("max_reply_s", "preemptive", "transcripts", "record"),
+        ),
     )
     add_setting_options(parser.add_argument_group("model"), ("model", "device", "dtype", "threads"))
     parser.set_defaults(run=run)

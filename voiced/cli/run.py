@@ -14,6 +14,7 @@ from voiced.cli.file_talk import (
 )
 from voiced.cli.launching import (
     announce_model,
+    check_wake_word,
     launch_in_process,
     launch_in_thread,
     model_choice,
@@ -54,7 +55,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     turns = parser.add_argument_group("turns and replies")
     add_setting_options(
         turns,
-        ("push_to_talk", "longest_turn_s", "max_reply_s", "preemptive", "transcripts", "record"),
+        (
+            *("push_to_talk", "wake_word", "longest_turn_s"),
+            *("max_reply_s", "preemptive", "transcripts", "record"),
+        ),
     )
     files = parser.add_argument_group("on files")
     files.add_argument(
@@ -74,13 +78,14 @@ def run(args: argparse.Namespace) -> int:
     """Talk until the user quits, or the input is over; what was played stays in the file when an error or Ctrl-C ends it.
 
     Raises:
-        UsageError: a wrong setting, model or device name, or nothing to answer.
+        UsageError: a wrong setting, model or device name, a wake word that nothing hears, or nothing to answer.
         DeviceError: a device was named, and there is none.
         OutputError, AudioError: a file.
         EngineError: the model cannot be loaded, or its engine was given up.
     """
     loaded = load_settings(args)
     settings = loaded.configuration
+    check_wake_word(settings)
     if args.input is None and args.output is None and not args.fast:
         card = _sound_card(settings)
         if card is not None:

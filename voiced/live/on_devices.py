@@ -147,7 +147,7 @@ class DeviceTalk:
                 self._rest.look()
             if self._is_draining and self._session.is_idle:
                 self.quit()
-            is_quiet = self._session.state in {"listening", "muted"}
+            is_quiet = self._session.state in {"listening", "asleep", "muted"}
             await self._clock.wait_s(QUIET_TICK_S if is_quiet else TICK_S)
 
     def _take(self, chunk: AudioChunk) -> None:

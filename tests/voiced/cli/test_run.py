@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import soundfile
 
 from tests.fakes import ScriptStep, end_of_audio, frame
+from tests.speech import say
 from tests.voiced.engine.fakes import FakeEngineModel
 from voiced.cli import run
 from voiced.cli.file_talk import EXAMPLE
@@ -98,6 +100,62 @@ def test_silence_is_not_answered(use: Use, capsys: pytest.CaptureFixture[str]) -
     assert captured.out == ""
     assert "nobody spoke in silence.wav" in captured.err
     assert not soundfile.read("a.wav")[0].any()
+
+
+@pytest.fixture
+def said(tmp_path: Path) -> Callable[..., str]:
+    """Return a function that says texts into a recording, with pauses of 0.4 s."""
+    pytest.importorskip("pymicro_wakeword", reason="not installed (pip install voiced[wake])")
+
+    def say_all(*texts: str) -> str:
+        parts = []
+        for text in texts:
+            speech, rate_hz = soundfile.read(say(text, tmp_path / "part.wav"))
+            assert rate_hz == 22_050
+            parts += [np.zeros(round(0.4 * rate_hz)), 0.5 * speech[np.flatnonzero(speech)[0] :]]
+        soundfile.write(tmp_path / "said.wav", np.concatenate(parts), 22_050)
+        return "said.wav"
+
+    return say_all
+
+
+def test_after_the_wake_word_it_answers(
+    use: Use, said: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use()
+    path = said("alexa", "what can you do?")
+    options = ["--output", "a.wav", "--fast", "--json", "--wake-word", "alexa"]
+    assert main(["run", "--input", path, *options]) == 0
+    notice, *events = events_of(capsys)
+    assert notice["text"] == "asleep until you say 'alexa'"
+    asked, replied = [event for event in events if event["event"] == "turn_ended"]
+    assert (asked["role"], replied["text"]) == ("user", "Yes well")
+    assert isinstance(asked["start_s"], float)
+    assert 0.7 < asked["start_s"] < 1.5  # Most of the word is before it.
+
+
+def test_without_the_wake_word_nothing_is_answered(
+    use: Use, said: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = use()
+    path = said("what can you do?")
+    options = ["--output", "a.wav", "--fast", "--wake-word", "alexa"]
+    assert main(["run", "--input", path, *options]) == 0
+    assert f"nobody said 'alexa' and something after it in {path}" in capsys.readouterr().err
+    assert not soundfile.read("a.wav")[0].any()
+    assert model.num_encoded == 0
+
+
+def test_where_nothing_hears_the_wake_word_it_says_what_to_install(
+    use: Use, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use()
+    monkeypatch.delitem(sys.modules, "models.wake_word", raising=False)
+    monkeypatch.setitem(sys.modules, "pymicro_wakeword", None)
+    options = ["--output", "a.wav", "--wake-word", "alexa"]
+    assert main(["run", "--input", "q.wav", *options]) == 2
+    assert "install it with 'pip install voiced[wake]'" in capsys.readouterr().err
+    assert not Path("a.wav").exists()
 
 
 def test_without_sound_devices_it_answers_the_example_and_says_where_the_reply_lies(

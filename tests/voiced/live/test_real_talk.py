@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,12 @@ pytestmark = [pytest.mark.device, pytest.mark.timeout(180)]
 class RunningTalk:
     """A running `voiced run --json`, its virtual devices, and everything that it told."""
 
-    def __init__(self, sound: VirtualSound, folder: Path) -> None:
+    def __init__(self, sound: VirtualSound, folder: Path, *options: str) -> None:
         self._sound, self._folder = sound, folder
+        command = [sys.executable, "-m", "voiced.cli.main", "run", "--json"]
         self.events: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "voiced.cli.main", "run", "--json", "--model", "voiced-mini"],
+            [*command, "--model", "voiced-mini", *options],
             cwd=ROOT,
             env=sound.environment | {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder)},
             stdin=subprocess.DEVNULL,
@@ -62,12 +64,14 @@ class RunningTalk:
         """Wait until this goes on."""
         self.wait_for(lambda e: e["event"] == "state_changed" and e["state"] == state)
 
-    def ask(self, text: str, *, after_s: float = 0.1) -> None:
-        """Say `text` to the microphone, after so much silence; returns when it has been said."""
-        samples, rate_hz = soundfile.read(say(text, self._folder / "said.wav"), dtype="float32")
-        sound = np.concatenate(
-            [np.zeros(round(after_s * RATE_HZ)), soxr.resample(samples, rate_hz, RATE_HZ)]
-        )
+    def ask(self, *texts: str, after_s: float = 0.1) -> None:
+        """Say `texts` to the microphone, each after so much silence; returns when all has been said."""
+        parts = []
+        for text in texts:
+            samples, rate_hz = soundfile.read(say(text, self._folder / "said.wav"), dtype="float32")
+            silence = np.zeros(round(after_s * RATE_HZ))
+            parts += [silence, soxr.resample(samples, rate_hz, RATE_HZ)]
+        sound = np.concatenate(parts)
         subprocess.run(
             [
                 *("pacat", "--playback", "--latency-msec=100"),
@@ -103,10 +107,17 @@ class RunningTalk:
 
 @pytest.fixture
 def talk(tmp_path: Path) -> Iterator[RunningTalk]:
-    with virtual_sound(tmp_path) as sound:
-        talk = RunningTalk(sound, tmp_path)
+    with running(tmp_path, "listening") as talk:
+        yield talk
+
+
+@contextmanager
+def running(folder: Path, state: str, *options: str) -> Iterator[RunningTalk]:
+    """Run the assistant with these options, until it is in this state and has its devices."""
+    with virtual_sound(folder) as sound:
+        talk = RunningTalk(sound, folder, *options)
         try:
-            talk.wait_for_state("listening")
+            talk.wait_for_state(state)
             opened = {"microphone": False, "speaker": False}
             while not all(opened.values()):
                 text = talk.wait_for(lambda e: e["event"] == "noticed")["text"]
@@ -165,3 +176,16 @@ def test_a_killed_engine_is_told_and_the_next_one_knows_the_conversation(
     assert "the engine is gone" in notice["text"]
     talk.ask("and in the bedroom")  # While another one is being started.
     assert talk.wait_for_reply()["text"].strip() == "the bedroom light is on"
+
+
+def test_asleep_it_answers_only_what_follows_the_wake_word(tmp_path: Path) -> None:
+    pytest.importorskip("pymicro_wakeword", reason="not installed (pip install voiced[wake])")
+    with running(tmp_path, "asleep", "--wake-word", "alexa") as talk:
+        talk.ask("turn on the kitchen light")
+        talk.ask("alexa", "turn on the bedroom light", after_s=0.4)
+        assert talk.wait_for_reply()["text"].strip() == "the bedroom light is on"
+        states = [event["state"] for event in talk.events if event["event"] == "state_changed"]
+        assert states[:2] == ["loading", "asleep"]
+        asked = [e for e in talk.events if e["event"] == "turn_ended" and e["role"] == "user"]
+        assert len(asked) == 1
+        talk.wait_for_state("asleep")

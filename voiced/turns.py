@@ -341,7 +341,6 @@ class TurnMachine:
             self._begin_after(self.position)
         else:
             self._woke_at = self.position
-            self._drop_before(self.position - PRE_ROLL)
         return events
 
     # What happens around

@@ -711,7 +711,8 @@ def test_a_command_without_a_pause_is_heard_from_its_beginning(sleeper: Talk, la
 @pytest.mark.parametrize("gap", [2, 5, 8, 12])  # Windows between word and command.
 def test_a_command_after_a_short_pause_is_heard_whole(sleeper: Talk, gap: int) -> None:
     sleeper.voice(WORD)
-    said = sleeper.machine.position + samples(gap)
+    word_end = sleeper.machine.position
+    said = word_end + samples(gap)
     for number in range(gap + SECOND):
         if number == LAG:
             sleeper.tell(sleeper.machine.heard_wake_word)
@@ -721,6 +722,7 @@ def test_a_command_after_a_short_pause_is_heard_whole(sleeper: Talk, gap: int) -
     speech = sleeper.only(Ended).speech
     assert speech.start <= said
     assert speech.end >= said + samples(SECOND)
+    assert gap < LAG or speech.start >= word_end
 
 
 @pytest.mark.parametrize("rest", range(8))
@@ -810,6 +812,40 @@ def test_a_reply_that_says_the_wake_word_does_not_interrupt_itself(sleeper: Talk
     sleeper.silence(SECOND)
 
     assert sleeper.tell(sleeper.machine.heard_wake_word) == []
+
+
+def test_a_reply_that_says_the_wake_word_takes_no_short_answer_away(sleeper: Talk) -> None:
+    sleeper.reply()
+    sleeper.silence(SECOND)
+    said = sleeper.machine.position
+    sleeper.voice(8)
+    sleeper.silence(RESUME // WINDOW_SAMPLES + 5)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.reply_ends()
+
+    assert sleeper.kinds == [ReplyHeld, ReplyResumed, Started]
+    assert sleeper.only(Started).sound_start == said - PRE_ROLL
+
+
+def test_the_wake_word_said_with_the_key_held_is_part_of_the_turn(sleeper: Talk) -> None:
+    sleeper.tell(sleeper.machine.press)
+    sleeper.voice(WORD)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.tell(sleeper.machine.release)
+
+    assert sleeper.kinds == [Started, Ended]
+
+
+def test_a_key_ends_what_is_left_of_the_wake_word(sleeper: Talk) -> None:
+    sleeper.voice(WORD)
+    sleeper.tell(sleeper.machine.heard_wake_word)
+    sleeper.tell(sleeper.machine.press)
+    sleeper.tell(sleeper.machine.release)
+    released = sleeper.machine.position
+    sleeper.voice(SECOND)
+
+    assert sleeper.kinds == [Started, Abandoned, Started]
+    assert sleeper.events[-1].position == released
 
 
 def test_awake_the_wake_word_before_a_command_is_left_out(sleeper: Talk) -> None:

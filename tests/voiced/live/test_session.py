@@ -447,7 +447,6 @@ def test_the_wake_word_alone_reaches_no_engine_and_it_falls_asleep_again(sleeper
 def test_after_the_reply_one_may_go_on_for_a_while_without_the_wake_word(sleeper: Talk) -> None:
     sleeper.say_wake_word()
     sleeper.say()
-    sleeper.listen(20.0)  # The machine is slow.
     states = [sleeper.session.state]
     sleeper.reply(1, num_frames=200)
     sleeper.listen(16.0)
@@ -462,6 +461,17 @@ def test_after_the_reply_one_may_go_on_for_a_while_without_the_wake_word(sleeper
     assert states == ["thinking", "asleep"]
     sleeper.say()
     assert sleeper.engine.asked == []
+
+
+def test_one_may_go_on_however_long_the_reply_takes(sleeper: Talk) -> None:
+    sleeper.say_wake_word()
+    sleeper.say()
+    sleeper.listen(20.0)
+    sleeper.engine.take()
+    sleeper.say()
+    kinds = [asked[:2] for asked in sleeper.engine.take()]
+    assert ("discard", 1) in kinds
+    assert ("prepare", 2) in kinds
 
 
 def test_awake_a_voice_interrupts_and_the_wake_word_too(sleeper: Talk) -> None:

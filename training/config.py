@@ -37,6 +37,9 @@ DEMONSTRATION: dict[str, Any] = {
     "max_piece_chars": 60,
     "min_piece_chars": 1,
     "longest_piece_s": 6.0,  # What it is trained to hear lasts 1 to 6 s.
+    # It is trained on one to three exchanges of about 60 positions. With 384 it answered 88 % rightly over talks of 20
+    # minutes; with 512 it was 65 % in the last two minutes of 8, and without a limit 22 % from 2,000 positions on.
+    "talk_positions": 400,
 }
 
 

@@ -24,6 +24,7 @@ MINI_FOLDER = Path(__file__).parent / "mini"  # The weights that come with voice
 WORLD = "docs/voiced-mini.md"  # Of the source: what the model that comes with voiced understands.
 FULL_MODEL = f"{DEFAULT.repository} (3.3 GB) with 'voiced pull'"
 MAX_WORDS_TOLD = 8
+LEAST_TALK_POSITIONS = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,7 @@ class Demonstration:
         min_piece_chars: a shorter sentence is spoken together with the next one.
         longest_piece_s: of a recording to transcribe, at once, where it was trained on single sentences; None: as the
             published models have it.
+        talk_positions: that a talk keeps to, where it was trained on short ones; None: as the published models have it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Demonstration:
     max_piece_chars: int = MAX_CHARS
     min_piece_chars: int = MIN_CHARS
     longest_piece_s: float | None = None
+    talk_positions: int | None = None
 
     @property
     def limits(self) -> Limits:
@@ -114,6 +117,7 @@ def read_demonstration(folder: Path) -> Demonstration | None:
             "voices": _voices,
             "prompt_words": _words,
             "longest_piece_s": _longest_piece_s,
+            "talk_positions": _talk_positions,
             "reply": _sampling,
             "speech": _sampling,
         },
@@ -159,6 +163,17 @@ def _longest_piece_s(value: Any, where: str) -> float:
             f"{where} is {value!r}: expected {LEAST_LONGEST_S} to {MOST_LONGEST_S} seconds"
         )
     return longest_s
+
+
+def _talk_positions(value: Any, where: str) -> int:
+    from models.config import check_value
+
+    positions: int = check_value(value, int, where)
+    if positions < LEAST_TALK_POSITIONS:
+        raise CheckpointError(
+            f"{where} is {value!r}: expected at least {LEAST_TALK_POSITIONS}, room for a turn or two"
+        )
+    return positions
 
 
 def _sampling(value: Mapping[str, Any], where: str) -> AudioSampling:

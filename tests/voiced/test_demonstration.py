@@ -59,6 +59,7 @@ def test_all_that_the_file_says_is_read(tmp_path: Path) -> None:
         max_piece_chars=60,
         min_piece_chars=1,
         longest_piece_s=6,
+        talk_positions=384,
         prompt_words=["perform", "uk"],
     )
     assert read_demonstration(tmp_path) == Demonstration(
@@ -70,6 +71,7 @@ def test_all_that_the_file_says_is_read(tmp_path: Path) -> None:
         max_piece_chars=60,
         min_piece_chars=1,
         longest_piece_s=6,
+        talk_positions=384,
         prompt_words=("perform", "uk"),
     )
 
@@ -93,6 +95,8 @@ def test_all_that_the_file_says_is_read(tmp_path: Path) -> None:
         ({"name": "x", "longest_piece_s": 2}, "longest_piece_s is 2: expected 3 to 30 seconds"),
         ({"name": "x", "longest_piece_s": 31}, "expected 3 to 30 seconds"),
         ({"name": "x", "longest_piece_s": True}, "expected a number"),
+        ({"name": "x", "talk_positions": 100}, "talk_positions is 100: expected at least 128"),
+        ({"name": "x", "talk_positions": 0.5}, "expected a whole number above 0"),
         ({"name": "x", "max_piece_chars": 5}, "min_piece_chars is 24: expected at most"),
     ],
 )

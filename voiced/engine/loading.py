@@ -13,9 +13,9 @@ from voiced.engine.messages import Ready, Speak
 from voiced.engine.model import EngineModel
 from voiced.engine.process import ModelChoice
 from voiced.engine.runner import Loaded
-from voiced.engine.talk import append_said
+from voiced.engine.talk import MOST_POSITIONS, append_said
 from voiced.speech import speak
-from voiced.speech_model import HEARING_RATE_HZ, REPLY_SAMPLING
+from voiced.speech_model import HEARING_RATE_HZ
 from voiced.timing import SystemClock
 from voiced.voices import VOICES
 from voiced.weights import FoundModel, choose_device, choose_dtype, find_model
@@ -39,6 +39,14 @@ def load(choice: ModelChoice) -> Loaded:
     demonstration = read_demonstration(found.folder)
     model = load_model(found, choice)
     warm_up(model)
+    options = EngineOptions()
+    if demonstration is not None:
+        options = EngineOptions(
+            reply=demonstration.reply,
+            read=_reader(model, demonstration),
+            longest_piece_s=demonstration.longest_piece_s,
+            most_positions=demonstration.talk_positions or MOST_POSITIONS,
+        )
     ready = Ready(
         name=found.name,
         load_s=clock.now_s() - begun_s,
@@ -47,13 +55,8 @@ def load(choice: ModelChoice) -> Loaded:
         voices=tuple(VOICES) if demonstration is None else demonstration.voices,
         demonstration=None if demonstration is None else demonstration.name,
         closed_vocabulary=demonstration is not None and demonstration.closed_vocabulary,
-        longest_piece_s=None if demonstration is None else demonstration.longest_piece_s,
-        max_positions=model.max_positions,
-    )
-    options = EngineOptions(
-        reply=REPLY_SAMPLING if demonstration is None else demonstration.reply,
-        read=None if demonstration is None else _reader(model, demonstration),
-        longest_piece_s=ready.longest_piece_s,
+        longest_piece_s=options.longest_piece_s,
+        max_positions=min(options.most_positions, model.max_positions),
     )
     return Loaded(model, ready, options)
 

@@ -215,7 +215,7 @@ class Ready(_Message, frozen=True, tag="ready", kw_only=True):
         voices: that it can speak text with.
         demonstration: the name of a model of a small world, else None; `closed_vocabulary` and `longest_piece_s` as in
             `voiced/demonstration.py`.
-        max_positions: that one session can hold before its oldest turns leave.
+        max_positions: that one session keeps to, as its oldest turns leave.
     """
 
     name: str

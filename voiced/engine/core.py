@@ -186,6 +186,7 @@ class Engine:
             )
             for past in message.history:
                 talk.turns.append(told(past))
+            talk.is_told = False
         except VoicedError as error:
             self._fail(message, code_of(error), str(error))
             return

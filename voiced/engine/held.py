@@ -85,6 +85,8 @@ def told(past: m.PastTurn) -> Turn:
     """Return a turn of an earlier engine; its length is estimated until it has been told."""
     said: Any = m.unpack_samples(past.pcm) if past.pcm else past.said
     made = [MadeStep(step) for step in past.steps]
+    if made:  # Which step says which words is known once it has been told.
+        made[0] = MadeStep(made[0].step, past.reply)
     return Turn(
         past.turn,
         said,

@@ -60,6 +60,7 @@ class Talk:
     Attributes:
         turns: oldest first.
         version: rises whenever the newest turn is another or has changed.
+        is_told: the conversation holds the turns; not while those of an earlier engine are being told to it.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Talk:
         self._mark: Any = None  # Before the newest turn; None where that cannot be taken back.
         self.turns: deque[Turn] = deque()
         self.version = 0
+        self.is_told = True
         self.conversation = self.begin_conversation()
         self.num_system = self.conversation.num_positions  # Positions of the system prompt.
 
@@ -87,7 +89,7 @@ class Talk:
     @property
     def can_be_taken_back(self) -> bool:
         """Whether `take_back` can be called."""
-        return self._mark is not None
+        return not self.is_told or self._mark is not None
 
     @property
     def num_positions(self) -> int:
@@ -142,8 +144,9 @@ class Talk:
     def take_back(self) -> int:
         """Forget the newest turn, as if it had never been; return how many positions that were."""
         before = self.num_positions
-        self.conversation.return_to(self._mark)
-        self._mark = None
+        if self.is_told:
+            self.conversation.return_to(self._mark)
+            self._mark = None
         self.turns.pop()
         self.version += 1
         return before - self.num_positions
@@ -153,7 +156,8 @@ class Talk:
         turn = self.turns[-1]
         num_rolled_back = len(turn.made) - place.num_steps
         if num_rolled_back:
-            self.conversation.rollback(place.num_steps)
+            if self.is_told:
+                self.conversation.rollback(place.num_steps)
             del turn.made[place.num_steps :]
             turn.num_positions -= num_rolled_back
         turn.has_ended = True
@@ -162,7 +166,7 @@ class Talk:
 
     def replace(self, conversation: EngineConversation, mark: Any, num_left: int) -> None:
         """Go on with another conversation, in which the `num_left` oldest turns are missing."""
-        self.conversation, self._mark = conversation, mark
+        self.conversation, self._mark, self.is_told = conversation, mark, True
         for _ in range(num_left):
             self.turns.popleft()
         self.version += 1

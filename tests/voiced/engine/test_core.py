@@ -408,6 +408,38 @@ def test_a_question_asked_while_the_history_is_told_is_answered_after_it() -> No
     assert bench.answer("two", 2) == "one two"
 
 
+def test_the_last_reply_of_a_history_is_cut_while_it_is_told() -> None:
+    first = Bench().open()
+    first.answer("one two three four", 1)
+    first.engine.take(m.Cut(1, 1, 2 * FRAME_SAMPLES))
+    steps = tuple(step for s in first.said if isinstance(s, m.Text | m.Sound) for step in s.steps)
+    past = m.PastTurn(turn=1, said="one two three four", steps=steps, reply="one two three four")
+    for num_steps in range(6):
+        bench = Bench()
+        bench.engine.take(m.Open(1, history=(m.PastTurn(turn=0, said="before"), past)))
+        for _ in range(num_steps):
+            bench.engine.step()
+        bench.engine.take(m.Cut(1, 1, 2 * FRAME_SAMPLES))
+        bench.run()
+        cut = bench.last(m.WasCut)
+        assert (cut.num_steps, cut.num_frames, cut.heard) == (4, 2, "one two")
+        assert bench.history().endswith(first.history().removeprefix("<start>")[-60:])
+
+
+def test_the_last_turn_of_a_history_is_discarded_while_it_is_told() -> None:
+    past = tuple(m.PastTurn(turn=turn, said=word) for turn, word in enumerate(("one", "two"), 1))
+    for num_steps in range(6):
+        bench = Bench()
+        bench.engine.take(m.Open(1, history=past))
+        for _ in range(num_steps):
+            bench.engine.step()
+        bench.engine.take(m.Discard(1, 2))
+        bench.ask("three", 2)
+        bench.run()
+        assert "Failed" not in bench.kinds()
+        assert texts(bench.said) == "one three"
+
+
 def test_a_question_cut_while_the_history_is_told_stays_in_it() -> None:
     bench = Bench()
     bench.engine.take(m.Open(1, history=(m.PastTurn(turn=1, said="one"),)))

@@ -31,8 +31,8 @@ from voiced.voice_activity import RATE_HZ
 
 # Between two utterances that are answered together; as long as the machine's own shortest pause.
 JOIN_GAP = RATE_HZ // 5
-# More than this is not carried from utterance to utterance: the engine takes 60 s at once.
-LONGEST_CARRIED = 55 * RATE_HZ
+# More than this is not said at once: the engine takes no more. Of utterances that are answered together the oldest leave.
+LONGEST = 60 * RATE_HZ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,7 +209,7 @@ class Conductor:
             case Paused(speech=speech):
                 if not self.is_preemptive or self._reply is not None:
                     return []
-                return self._begin((*self._unanswered, speech), is_wanted=False)
+                return self._begin(self._all_with(speech), is_wanted=False)
             case WentOn():
                 return self._discard()
             case Abandoned():
@@ -232,8 +232,9 @@ class Conductor:
         return [StopSound(reply.turn)] if reply.is_given else self.stopped(reply.turn, 0)
 
     def entered(self, text: str) -> list[Action]:
-        """Take a turn of written text; the turn machine was told before, and what it said then was taken."""
-        actions = [*self.interrupted(), *self._discard()]
+        """Take a turn of written text; the turn machine was told before, and the reply was interrupted."""
+        assert self._reply is None or not self._reply.is_wanted
+        actions = self._discard()
         self.turn += 1
         self._reply = _Reply(self.turn, (), is_wanted=True)
         return [*actions, UserSaid(self.turn, None, text), Prepare(self.turn, text)]
@@ -304,19 +305,14 @@ class Conductor:
 
     def _answer(self, speech: Speech) -> list[Action]:
         """The user's turn is over: let the reply that was prepared for just this be heard, or have one made."""
-        said = (*self._unanswered, speech)
-        actions: list[Action] = []
+        said = self._all_with(speech)
         reply = self._reply
         if reply is None or not _is_same(reply.said, said):
-            actions = [*self._discard(), *self._begin(said, is_wanted=True)]
-            reply = self._reply
-        assert reply is not None
+            self._unanswered = said
+            return [*self._discard(), *self._answer_unanswered()]
         reply.is_wanted = True
         self._unanswered = ()
-        whole = Speech(said[0].start, joined(said))
-        actions.append(UserSaid(reply.turn, whole))
-        if self.wants_transcripts:
-            actions.append(Transcribe(reply.turn, whole))
+        actions: list[Action] = [*self._said(reply)]
         actions += [ReplyTextGrew(reply.turn, *text) for text in reply.text]
         actions += [Play(reply.turn, samples) for samples in reply.sound]
         reply.is_given = bool(reply.sound)
@@ -324,9 +320,24 @@ class Conductor:
         return actions + (self._finish(reply) if reply.ended is not None else [])
 
     def _answer_unanswered(self) -> list[Action]:
-        """Nothing came after all of what took the turn: have what was said before answered now."""
+        """Have a reply made to what there is none to."""
         said, self._unanswered = self._unanswered, ()
-        return self._begin(said, is_wanted=True) if said else []
+        if not said:
+            return []
+        prepare = self._begin(said, is_wanted=True)
+        assert self._reply is not None
+        is_said, *transcribe = self._said(self._reply)
+        return [is_said, *prepare, *transcribe]  # A reply that cannot be made is over at once.
+
+    def _said(self, reply: _Reply) -> list[Action]:
+        """Tell what the user said, and have it written down."""
+        whole = Speech(reply.said[0].start, joined(reply.said))
+        writes: list[Action] = [Transcribe(reply.turn, whole)] if self.wants_transcripts else []
+        return [UserSaid(reply.turn, whole), *writes]
+
+    def _all_with(self, speech: Speech) -> tuple[Speech, ...]:
+        """Return all that is to be answered when this was said."""
+        return _within((*self._unanswered, speech), LONGEST)
 
     def _finish(self, reply: _Reply) -> list[Action]:
         if reply.is_given:
@@ -335,12 +346,17 @@ class Conductor:
         return [_over(reply)]
 
     def _take_back(self) -> list[Action]:
-        """The user goes on before a sample of the reply was heard: answer later, all of it together."""
+        """The user goes on before a sample of the reply was heard: answer later, all of it together.
+
+        What was written cannot be joined with what is said: it stays in the conversation, and its reply is cut off.
+        """
         reply = self._reply
         if reply is None or reply.is_sounding:
             return []
+        if reply.is_wanted and not reply.said:
+            return self.interrupted()
         if reply.is_wanted:
-            self._unanswered = _within(reply.said, LONGEST_CARRIED)
+            self._unanswered = reply.said
         return self._discard()
 
     def _discard(self) -> list[Action]:
@@ -365,13 +381,13 @@ def joined(said: Sequence[Speech]) -> Samples:
 
 
 def _within(said: tuple[Speech, ...], longest: int) -> tuple[Speech, ...]:
-    """Return the newest utterances that are no longer than this together; at least one."""
-    kept: list[Speech] = []
-    for speech in reversed(said):
-        if kept and sum(len(one.samples) for one in kept) + len(speech.samples) > longest:
-            break
-        kept.insert(0, speech)
-    return tuple(kept)
+    """Return the newest utterances that are no longer than this when they are joined; at least one."""
+    first = len(said) - 1
+    num_samples = len(said[first].samples)
+    while first and num_samples + JOIN_GAP + len(said[first - 1].samples) <= longest:
+        first -= 1
+        num_samples += JOIN_GAP + len(said[first].samples)
+    return said[first:]
 
 
 def _is_same(some: tuple[Speech, ...], other: tuple[Speech, ...]) -> bool:

@@ -117,16 +117,18 @@ class LiveSession:
         self._wants_interim = wants_interim
         self._now_s = now_s or (lambda: listener.position / RATE_HZ)
         self.ledger = Ledger()
-        # Sound that the speaker has no room for yet; bounded by what the engine makes ahead, see `EngineSession`.
+        # Sound that the speaker has no room for yet; at most all of a reply, 5.8 MB a minute.
         self._waiting: deque[Samples] = deque()
         self._sounding: _Sounding | None = None
         self._asked_at: int | None = (
             None  # When the interim transcript was asked for that is not there yet.
         )
-        self._asked_for = 0  # How much speech the last one was asked for.
+        self._asked_for = 0  # How much speech the last one was asked for,
+        self._asked_from = 0  # and where that begins.
         self._owed_words: set[int] = set()  # Turns whose final transcripts are not there.
         self._over: set[int] = set()  # Turns that are over but for their words.
         self._voice_end_s = 0.0  # Of the user's turn that ended last.
+        self._is_shedding = False  # The talk is so long that its oldest turns leave.
         self._num_late = 0  # Interim transcripts in a row that came late.
         self._ended_starts: dict[
             int, float
@@ -205,26 +207,37 @@ class LiveSession:
                 self._tell_cut(turn, heard, num_samples)
             case m.Transcript():
                 self._take_words(event)
-            case m.Failed(turn=turn, request=request, message=message):
-                self._notice(message)
-                if request == "transcribe":
-                    self._know_words(turn or 0)
-                elif request == "prepare" and turn is not None:
-                    self._do(self._conductor.made_all(turn, "failed"))
-            case m.Trimmed(num_turns=num_turns):
-                self._notice(
-                    f"the oldest {num_turns} turns have left the model's memory, which is full"
-                )
+            case m.Failed():
+                self._take_failure(event)
+            case m.Trimmed():
+                self._notice_shedding()
             case Lost(turn=turn, reason=reason, is_final=is_final):
-                self._asked_at = None
-                for owed in list(self._owed_words):
-                    self._know_words(owed)
+                self._asked_at = None  # Final transcripts are made by the next engine.
                 self._notice(
                     f"the engine is gone: {reason}"
                     + ("" if is_final else "; it is being started again")
                 )
                 if turn is not None:
                     self._do(self._conductor.made_all(turn, "failed"))
+
+    def _take_failure(self, failed: m.Failed) -> None:
+        turn = failed.turn
+        match failed.request:
+            case "cut" if turn is not None:  # Its reply had failed, which was told.
+                self._tell_cut(turn, "", 0)
+            case "discard":  # Likewise.
+                return
+            case "prepare" if turn is not None:
+                self._notice(failed.message)
+                self._do(self._conductor.made_all(turn, "failed"))
+            case "transcribe" if turn is not None:
+                self._notice(failed.message)
+                if turn in self._owed_words:
+                    self._know_words(turn)
+                else:
+                    self._asked_at = None
+            case _:
+                self._notice(failed.message)
 
     def tick(self) -> None:
         """Hand the speaker what it has room for, and notice what it has played."""
@@ -280,6 +293,7 @@ class LiveSession:
     def enter(self, text: str) -> None:
         """Take a turn of written text."""
         self._follow(self._machine.enter_text())
+        self._do(self._conductor.interrupted())
         self._do(self._conductor.entered(text))
 
     def press(self) -> None:
@@ -322,6 +336,7 @@ class LiveSession:
             case Prepare(turn=turn, said=said):
                 self._prepare(turn, said)
             case Discard(turn=turn, made_samples=made_samples):
+                self._owed_words.discard(turn)
                 self.ledger.discard(turn, made_samples / SOUND_RATE_HZ)
                 if self._sounding is not None and self._sounding.turn == turn:
                     self._silence()
@@ -330,8 +345,7 @@ class LiveSession:
                 self._engine.cut(turn, heard_samples)
             case Transcribe(turn=turn, speech=speech):
                 self._asked_at, self._asked_for = None, 0
-                self._owed_words.add(turn)
-                self._engine.transcribe(turn, speech.samples, is_final=True)
+                self._transcribe(turn, speech.samples)
             case Play(turn=turn, samples=samples):
                 if self._sounding is None or self._sounding.turn != turn:
                     self._sounding = _Sounding(turn)
@@ -365,6 +379,14 @@ class LiveSession:
             self._notice(str(error))
             self._do(self._conductor.made_all(turn, "failed"))
 
+    def _transcribe(self, turn: int, said: Samples) -> None:
+        try:
+            self._engine.transcribe(turn, said, is_final=True)
+        except VoicedError as error:
+            self._notice(str(error))
+        else:
+            self._owed_words.add(turn)
+
     def _silence(self) -> int:
         """Stop the sound; return how many samples of the reply were played."""
         self._waiting.clear()
@@ -382,16 +404,19 @@ class LiveSession:
             return
         if len(speech.samples) < self._asked_for + INTERIM_STEP:
             return
-        self._asked_for = len(speech.samples)
+        self._asked_for, self._asked_from = len(speech.samples), speech.start
         if self._engine.transcribe(self._conductor.turn + 1, speech.samples):
             self._asked_at = self._listener.position
 
     def _take_words(self, transcript: m.Transcript) -> None:
         if not transcript.is_final:
+            is_asked_for = self._asked_at is not None
             self._judge_pace()
             speech = self._machine.speech_so_far()
+            if not is_asked_for or speech is None or speech.start != self._asked_from:
+                return  # That speech is over.
             # Words of all that was said so far tell whether more is to come; older ones do not.
-            if speech is not None and len(speech.samples) - transcript.num_samples < INTERIM_STEP:
+            if len(speech.samples) - transcript.num_samples < INTERIM_STEP:
                 self._follow(self._machine.heard_words(transcript.text))
         self._show(
             Transcribed(
@@ -401,7 +426,7 @@ class LiveSession:
                 is_final=transcript.is_final,
             )
         )
-        if transcript.is_final:
+        if transcript.is_final and transcript.turn in self._owed_words:
             self.ledger.mark(transcript.turn, "transcribed", self._now_s())
             self._know_words(transcript.turn)
 
@@ -474,6 +499,13 @@ class LiveSession:
     def _tell_cut(self, turn: int, heard: str, num_samples: int) -> None:
         start_s = self._ended_starts.pop(turn, self._now_s())
         self._tell_reply(turn, heard, start_s, num_samples, "interrupted")
+
+    def _notice_shedding(self) -> None:
+        if not self._is_shedding:
+            self._is_shedding = True
+            self._notice(
+                "the model's memory of this talk is full: from now on its oldest turns leave"
+            )
 
     def _notice(self, text: str) -> None:
         self._show(Noticed(text=text))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from voiced.live.conductor import (
     JOIN_GAP,
+    LONGEST,
     Action,
     Conductor,
     Cut,
@@ -121,7 +122,7 @@ def test_going_on_after_a_pause_takes_the_prepared_reply_back(conductor: Conduct
 def test_without_preemption_nothing_is_prepared_before_the_end() -> None:
     conductor = Conductor(is_preemptive=False, wants_transcripts=False)
     assert conductor.heard(paused(speech())) == []
-    assert kinds(conductor.heard(ended(speech()))) == [Prepare, UserSaid]
+    assert kinds(conductor.heard(ended(speech()))) == [UserSaid, Prepare]
 
 
 def test_speaking_again_before_the_reply_sounds_answers_both_utterances_together(
@@ -130,7 +131,7 @@ def test_speaking_again_before_the_reply_sounds_answers_both_utterances_together
     first, second = speech(), speech(40_000)
     conductor.heard(ended(first))
     assert conductor.heard(started(40_000)) == [Discard(1)]
-    prepare, told, *_ = conductor.heard(ended(second))
+    told, prepare, _ = conductor.heard(ended(second))
     assert isinstance(prepare, Prepare)
     assert isinstance(told, UserSaid)
     assert len(prepare.said) == len(first.samples) + JOIN_GAP + len(second.samples)
@@ -147,8 +148,13 @@ def test_what_was_said_is_answered_when_nothing_comes_after_all(conductor: Condu
     said = speech()
     conductor.heard(ended(said))
     conductor.heard(started())
-    (prepare,) = conductor.heard(abandoned())
+    told, prepare, transcribe = conductor.heard(abandoned())
+    assert isinstance(
+        told, UserSaid
+    )  # Again: the first time it was told of an exchange that is no more.
+    assert isinstance(transcribe, Transcribe)
     assert isinstance(prepare, Prepare)
+    assert {told.turn, prepare.turn, transcribe.turn} == {2}
     assert np.array_equal(prepare.said, said.samples)
     assert kinds(conductor.made_sound(2, SOUND)) == [Play]
 
@@ -181,6 +187,33 @@ def test_written_text_is_answered_like_speech(conductor: Conductor) -> None:
     assert isinstance(prepare, Prepare)
     assert prepare.said == "hello"
     assert kinds(conductor.made_sound(1, SOUND)) == [Play]
+
+
+def test_speaking_before_the_reply_to_written_text_sounds_cuts_it_off(
+    conductor: Conductor,
+) -> None:
+    conductor.entered("hello")
+    assert conductor.heard(started()) == [Cut(1, 0)]
+    said = speech()
+    _, prepare, _ = conductor.heard(ended(said))
+    assert isinstance(prepare, Prepare)
+    assert np.array_equal(prepare.said, said.samples)
+
+
+def test_of_what_is_said_again_and_again_the_newest_minute_is_answered(
+    conductor: Conductor,
+) -> None:
+    starts = []
+    for index in range(4):
+        said = speech(index * 500_000, 400_000)  # 25 s.
+        conductor.heard(started(said.start))
+        conductor.heard(paused(said))
+        told, *_ = conductor.heard(ended(said))
+        assert isinstance(told, UserSaid)
+        assert told.speech is not None
+        assert len(told.speech.samples) <= LONGEST
+        starts.append(told.speech.start)
+    assert starts == [0, 0, 500_000, 1_000_000]
 
 
 def test_reply_without_sound_is_over_when_it_is_made(conductor: Conductor) -> None:
@@ -255,5 +288,6 @@ def test_whatever_happens_only_the_newest_wanted_reply_sounds_and_each_is_over_o
             check(conductor.played(conductor.turn))
         elif event == "entered":
             check(conductor.heard(barged_in()))
+            check(conductor.interrupted())
             check(conductor.entered("hello"))
     assert prepared - done <= {conductor.turn}

@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from audio.chunk import AudioChunk, Samples
-from protocols.events import Event, Noticed, TextAdded, Transcribed, TurnEnded
+from protocols.events import Event, Noticed, TextAdded, Transcribed, TurnEnded, TurnTimed
 from voiced.engine import messages as m
 from voiced.engine.session import Lost
+from voiced.errors import RangeError
 from voiced.listening import Listener
 from voiced.live.conductor import Conductor
 from voiced.live.on_files import HEARD_TICK, PLAYED_TICK, FileSpeaker
@@ -390,6 +391,110 @@ def test_words_that_nobody_has_time_for_are_not_waited_for() -> None:
     talk.engine.take()
     talk.listen(1.0, loud=True)
     assert [asked[0] for asked in talk.engine.take()] == ["transcribe"]
+
+
+def test_written_text_before_the_speaker_has_begun_cuts_the_reply_off() -> None:
+    talk = Talk()
+    talk.listen(1.5)
+    talk.say()
+    talk.reply(1)  # Given to the speaker, which has played nothing of it.
+    talk.engine.take()
+    talk.session.enter("stop that")
+    assert [asked[:2] for asked in talk.engine.take()] == [("cut", 1), ("prepare", 2)]
+
+
+def test_a_cut_that_comes_after_the_reply_has_failed_ends_the_turn_all_the_same(
+    talk: Talk,
+) -> None:
+    talk.say()
+    talk.session.interrupt()
+    assert talk.engine.take()[-1] == ("cut", 1, 0)
+    for request, message in (("prepare", "not finite"), ("cut", "turn 1 cannot be changed")):
+        talk.session.take(
+            m.Failed(session=NUMBER, turn=1, request=request, code="model", message=message)
+        )
+    assert [(reply.turn, reply.ended) for reply in talk.replies] == [(1, "interrupted")]
+    notices = [event.text for event in talk.of_kind(Noticed) if isinstance(event, Noticed)]
+    assert notices == ["not finite"]
+    assert not talk.session._ended_starts
+
+
+def test_words_of_a_turn_that_was_taken_back_leave_nothing(talk: Talk) -> None:
+    talk.say()
+    talk.listen(1.0, loud=True)
+    assert talk.engine.take()[-1] == ("discard", 1)
+    assert not talk.session.is_owed_words
+    words = m.Transcript(session=NUMBER, turn=1, text="turn on", is_final=True)
+    talk.session.take(words)
+    assert not talk.session.ledger._open
+
+
+def test_final_words_come_from_the_next_engine(talk: Talk) -> None:
+    talk.say()
+    talk.reply(1)
+    talk.listen(2.0)
+    talk.session.take(Lost(reason="killed"))
+    assert not list(talk.of_kind(TurnTimed))
+    assert talk.session.is_owed_words
+    words = m.Transcript(session=NUMBER, turn=1, text="turn on", is_final=True)
+    talk.session.take(words)
+    (timed,) = talk.of_kind(TurnTimed)
+    assert isinstance(timed, TurnTimed)
+    assert timed.transcribed_s is not None
+
+
+def test_interim_words_that_cannot_be_made_are_asked_for_again() -> None:
+    talk = Talk(wants_interim=True)
+    talk.listen(1.5)
+    talk.listen(1.0, loud=True)
+    assert talk.engine.take() == [("transcribe", 1, False)]
+    failed = m.Failed(
+        session=NUMBER, turn=1, request="transcribe", code="broken_arithmetic", message="not finite"
+    )
+    talk.session.take(failed)
+    assert not talk.session.is_owed_words
+    talk.listen(1.0, loud=True)
+    assert talk.engine.take() == [("transcribe", 1, False)]
+
+
+def test_interim_words_of_a_turn_that_is_over_are_not_taken_for_those_of_the_next() -> None:
+    talk = Talk(wants_interim=True, is_preemptive=False)
+    talk.listen(1.5)
+    talk.listen(1.0, loud=True)
+    talk.listen(1.0)
+    talk.session.interrupt()
+    talk.listen(1.0, loud=True)  # For which words were asked too.
+    late = m.Transcript(session=NUMBER, turn=1, text="and the", num_samples=16_000)
+    talk.listen(0.2)
+    talk.session.mute()
+    talk.session.take(late)
+    assert not list(talk.of_kind(Transcribed))
+
+
+def test_words_that_cannot_be_asked_for_are_told_and_the_talk_goes_on(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(turn: int, samples: Samples, *, is_final: bool = False) -> bool:
+        raise RangeError("1000000 samples of sound: expected at most 960000")
+
+    monkeypatch.setattr(talk.engine, "transcribe", refuse)
+    talk.say()
+    talk.reply(1)
+    talk.listen(2.0)
+    assert talk.replies[0].ended == "end"
+    (notice,) = talk.of_kind(Noticed)
+    assert isinstance(notice, Noticed)
+    assert "expected at most 960000" in notice.text
+    assert talk.session.is_idle
+    assert not talk.session.is_owed_words
+
+
+def test_that_the_oldest_turns_leave_is_told_once(talk: Talk) -> None:
+    for _ in range(3):
+        talk.session.take(m.Trimmed(session=NUMBER, num_turns=2, num_positions=100))
+    (notice,) = talk.of_kind(Noticed)
+    assert isinstance(notice, Noticed)
+    assert "from now on its oldest turns leave" in notice.text
 
 
 # With a wake word

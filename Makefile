@@ -13,7 +13,7 @@ help:
 	@echo 'make bench      time every stage on this machine   ARGS="…": options of benchmarks.run'
 	@echo 'make bench-gpu  the same on a CUDA device'
 	@echo 'make fuzz       hostile input, for minutes         ARGS="…": options of pytest'
-	@echo 'make soak       an hour of transcription           ARGS="…": options of pytest'
+	@echo 'make soak       an hour of sound, an hour of talk  ARGS="…": options of pytest'
 	@echo 'make train-mini train voiced-mini, for hours       ARGS="…": options of training.run'
 	@echo 'make eval-mini  the figures of voiced-mini         ARGS="…": options of training.evaluate'
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from audio.chunk import AudioChunk, Samples
 from audio.live_resampling import LiveResampler
 from voiced.commands import Command, Quit, ToggleMute
-from voiced.engine.session import EngineSession, Lost
+from voiced.engine.session import Lost, SessionEvent
 from voiced.errors import EngineError
 from voiced.live.session import LiveSession
 from voiced.session_recording import SessionRecording
@@ -26,6 +26,13 @@ class SampleWriter(Protocol):
     """Takes mono sound at 24 kHz."""
 
     def write(self, samples: Samples) -> None: ...
+
+
+class EngineEvents(Protocol):
+    """What is needed of voiced.engine.session.EngineSession."""
+
+    def __aiter__(self) -> AsyncIterator[SessionEvent]: ...
+    def close(self) -> None: ...
 
 
 class FileSpeaker:
@@ -158,7 +165,7 @@ class _Ears:
 
 async def talk_on_files(
     session: LiveSession,
-    engine: EngineSession,
+    engine: EngineEvents,
     speaker: FileSpeaker,
     steps: Iterable[AudioChunk | Command],
     *,
@@ -239,7 +246,7 @@ async def _wait_for_engine(
     await asyncio.sleep(0)
 
 
-async def _listen_to(engine: EngineSession, session: LiveSession, arrived: asyncio.Event) -> None:
+async def _listen_to(engine: EngineEvents, session: LiveSession, arrived: asyncio.Event) -> None:
     async for event in engine:
         session.take(event)
         arrived.set()

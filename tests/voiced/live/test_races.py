@@ -117,7 +117,7 @@ class Talk:
         }
         self._turns: dict[int, int] = {}  # Of each level.
         self.hands_free = is_hands_free
-        machine = TurnMachine(longest=longest, hands_free=is_hands_free)
+        machine = TurnMachine(longest=longest, opener="voice" if is_hands_free else "key")
         self.conductor = Conductor(is_preemptive=is_preemptive, wants_transcripts=wants_words)
         self.session = LiveSession(
             engine=self,

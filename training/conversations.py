@@ -26,7 +26,7 @@ TTS_PROMPTS = {
 }
 
 # How the examples are shared out; the rest are spoken conversations.
-ASR_PART, TTS_PART, TYPED_PART, NEGATIVE_PART = 0.2, 0.4, 0.02, 0.03
+ASR_PART, TTS_PART, TYPED_PART, NEGATIVE_PART = 0.12, 0.33, 0.03, 0.05
 NUM_TURNS = (1, 1, 2, 2, 2, 3)
 BLANK = 0
 

@@ -14,6 +14,7 @@ import soundfile
 
 from tests.speech import say
 from training.distance import word_errors
+from training.voices import HELD_OUT_SPEAKERS
 from training.world import Exchange, World
 from voiced.cli.main import main
 from voiced.demonstration import MINI_FOLDER, read_demonstration
@@ -22,10 +23,11 @@ from voiced.weights import find_model, missing_files
 WORLD = World.load()
 VOICES = ("us_male", "uk_female")
 NUM_SENTENCES = 20
-MOST_HEARD_WRONG = 0.06  # Of words.
+MOST_HEARD_WRONG = 0.05  # Of words.
 MOST_SPOKEN_WRONG = 0.12  # Of words, heard by the model itself.
-LEAST_ANSWERED = 0.8  # Of questions.
-LEAST_FOLLOWED = 0.6  # Of questions that need the one before.
+LEAST_ANSWERED = 0.9  # Of questions.
+LEAST_FOLLOWED = 0.8  # Of questions that need the one before.
+SUMS = ("one plus one", "two plus three", "four plus four", "six plus one", "seven plus five")
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +113,7 @@ def test_every_word_of_the_world_is_known_to_the_command_line() -> None:
     assert Lfm2Audio.load(MINI_FOLDER).tokenizer.find_unknown_words(" ".join(WORLD.words)) == []
 
 
-@pytest.mark.parametrize("voice", ["en-us", "en-us+f2", "en"])
+@pytest.mark.parametrize("voice", ["en-us", "en-us+f2", "en", HELD_OUT_SPEAKERS[0].voice])
 def test_it_writes_down_what_is_said(voice: str, capsys: pytest.CaptureFixture[str]) -> None:
     said = [exchange.question for exchange in exchanges(NUM_SENTENCES, seed=1)]
     files = [spoken(text, f"{index}.wav", voice=voice) for index, text in enumerate(said)]
@@ -122,7 +124,7 @@ def test_it_writes_down_what_is_said(voice: str, capsys: pytest.CaptureFixture[s
 def test_what_it_speaks_is_heard_as_it_was_written(
     voice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    written = [exchange.answer for exchange in exchanges(NUM_SENTENCES, seed=2)]
+    written = [exchange.question for exchange in exchanges(NUM_SENTENCES, seed=2)]
     files = [f"{index}.wav" for index in range(len(written))]
     for text, file in zip(written, files, strict=True):
         run(capsys, "tts", text, "--voice", voice, "-o", file)
@@ -142,6 +144,17 @@ def test_spoken_questions_get_the_right_answers(capsys: pytest.CaptureFixture[st
         [reply] = chat(capsys, "--audio", spoken(exchange.question, "q.wav"))
         right += reply == exchange.answer
     assert right >= LEAST_ANSWERED * len(asked)
+
+
+def test_it_adds(capsys: pytest.CaptureFixture[str]) -> None:
+    files = [
+        option
+        for index, text in enumerate(SUMS)
+        for option in ("--audio", spoken(f"what is {text}", f"q{index}.wav"))
+    ]
+    right = [WORLD.answer(f"what is {text}") for text in SUMS]
+    replies = chat(capsys, *files)
+    assert sum(r == e.answer for r, e in zip(replies, right, strict=True) if e) >= len(SUMS) - 1
 
 
 def test_the_sound_of_a_reply_says_its_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,6 +193,17 @@ def test_run_answers_the_example_with_speech_on_a_machine_without_anything(
     assert answer.answer in output
     sound, _ = soundfile.read("a.wav")
     assert float(np.abs(sound).max()) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [("de", "der zug kommt erst am abend an"), ("fi", "missä minun avaimeni ovat")],
+)
+def test_another_language_never_leads_to_an_action(
+    language: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [reply] = chat(capsys, "--audio", spoken(text, "q.wav", voice=language))
+    assert reply == "" or "understand" in reply
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "tones"])

@@ -28,7 +28,7 @@ from voiced.listening import Listener
 from voiced.live.conductor import Conductor
 from voiced.live.on_files import HEARD_TICK, PLAYED_TICK, TICK_S, FileSpeaker
 from voiced.live.session import LiveSession
-from voiced.turns import LONGEST_TURN, SHORTEST_LONGEST_TURN, TurnMachine
+from voiced.turns import LONGEST_TURN, SHORTEST_LONGEST_TURN, Opener, TurnMachine
 from voiced.voice_activity import RATE_HZ
 
 SAME_START_S = 0.05  # As where a transcript is shown: what begins there is said again.
@@ -82,6 +82,19 @@ class SmallSpeaker(FileSpeaker):
             self.advance(PLAYED_TICK)
 
 
+class ScriptedWakeWord:
+    """Hears the wake word when it is told to."""
+
+    def __init__(self) -> None:
+        self.is_said = False
+
+    def reset(self) -> None: ...
+
+    def push(self, window: Samples) -> bool:
+        is_said, self.is_said = self.is_said, False
+        return is_said
+
+
 class Talk:
     """A talk, its engine and its user; every method but `tick` takes no time."""
 
@@ -91,7 +104,7 @@ class Talk:
         *,
         is_preemptive: bool = True,
         wants_words: bool = True,
-        is_hands_free: bool = True,
+        opener: Opener = "voice",
         longest: int = LONGEST_TURN,
         most_positions: int = MOST_POSITIONS,
     ) -> None:
@@ -116,14 +129,15 @@ class Talk:
             "cut": Counter(),
         }
         self._turns: dict[int, int] = {}  # Of each level.
-        self.hands_free = is_hands_free
-        machine = TurnMachine(longest=longest, opener="voice" if is_hands_free else "key")
+        self.opener = opener
+        self.wake_word = ScriptedWakeWord()
+        machine = TurnMachine(longest=longest, opener=opener)
         self.conductor = Conductor(is_preemptive=is_preemptive, wants_transcripts=wants_words)
         self.session = LiveSession(
             engine=self,
             speaker=self.speaker,
             machine=machine,
-            listener=Listener(LoudnessDetector(), machine),
+            listener=Listener(LoudnessDetector(), machine, self.wake_word),
             conductor=self.conductor,
             show=self.events.append,
             wants_interim=wants_words,
@@ -342,7 +356,7 @@ class Talk:
                 break
         self.tick()
         assert self.session.is_idle
-        assert self.session.state == "listening"
+        assert self.session.state in {"listening", "asleep"}
 
     def _has_news(self) -> bool:
         owed = self.engine._cuts or self.engine._discards.total()
@@ -383,7 +397,7 @@ OPS: st.SearchStrategy[Op] = st.one_of(
     st.tuples(st.just("silence"), st.integers(1, 30)),
     st.tuples(st.just("silence"), st.integers(20, 150)),
     st.tuples(st.sampled_from(["press", "release", "interrupt"]), st.just(0)),
-    st.tuples(st.sampled_from(["mute", "unmute", "enter"]), st.just(0)),
+    st.tuples(st.sampled_from(["mute", "unmute", "enter", "wake"]), st.just(0)),
     st.tuples(st.sampled_from(["lose", "revive", "fail", "end input"]), st.just(0)),
     st.tuples(st.just("steps"), st.integers(0, 30)),
     st.tuples(st.just("reads"), st.sampled_from([0, 1, 2, 100])),
@@ -410,6 +424,8 @@ def perform(talk: Talk, op: Op) -> None:
             talk.session.enter("written")
         case "interrupt", _:
             talk.session.interrupt()
+        case "wake", _:
+            talk.wake_word.is_said = True
         case "fail", _:
             talk.model.fault = NonFiniteError("not finite")
         case "end input", _:
@@ -441,10 +457,10 @@ def race(talk: Talk, ops: Sequence[Op]) -> None:
     talk.check_model_knows_what_was_heard()
     num_replies = sum(isinstance(event, TurnEnded) for event in talk.events)
     talk._replies = [(2, 10, False)]
-    if not talk.hands_free:
+    if talk.opener != "voice":
         talk.press()
     perform(talk, ("voice", 50))
-    if not talk.hands_free:
+    if talk.opener != "voice":
         talk.release()
     perform(talk, ("silence", 100))
     talk.settle()
@@ -461,7 +477,7 @@ TALKS = st.builds(
     REPLIES,
     is_preemptive=st.booleans(),
     wants_words=st.booleans(),
-    is_hands_free=st.sampled_from([True, True, True, False]),
+    opener=st.sampled_from(["voice", "voice", "key", "wake word"]),
     longest=st.sampled_from([LONGEST_TURN, SHORTEST_LONGEST_TURN]),
 )
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

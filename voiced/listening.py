@@ -47,6 +47,9 @@ class Listener:
         self._machine = machine
         self._wake = wake
         self._rest = np.zeros(0, np.float32)  # Sound that fills no window yet.
+        self._num_filled = (
+            0  # Samples of silence that ended the recording before; it may go on within them.
+        )
 
     @property
     def position(self) -> int:
@@ -65,16 +68,21 @@ class Listener:
             )
         if self._machine.is_muted:
             return []
-        if chunk.start < self.position:
+        if chunk.start < self.position - self._num_filled:
             raise FormatError(
                 f"chunk begins at sample {chunk.start}: expected {self.position}; the microphone's time never goes back"
             )
-        gap = chunk.start - self.position
+        # In the place of the first of them there is silence already.
+        samples = chunk.samples[max(0, self.position - chunk.start) :]
+        if not len(samples):
+            return []
+        self._num_filled = 0
+        gap = max(0, chunk.start - self.position)
         if gap > LONGEST_GAP:
             events = self.finish()
             self.unmute(chunk.start)
-            return events + self._take(chunk.samples)
-        return self._take(np.concatenate([np.zeros(gap, np.float32), chunk.samples]))
+            return events + self._take(samples)
+        return self._take(np.concatenate([np.zeros(gap, np.float32), samples]))
 
     def mute(self) -> list[SpeechEvent]:
         """Forget what was heard and take in nothing more: the microphone is closed."""
@@ -92,12 +100,14 @@ class Listener:
         if self._wake is not None:
             self._wake.reset()
         self._rest = np.zeros(0, np.float32)
+        self._num_filled = 0
 
     def finish(self) -> list[SpeechEvent]:
-        """End what goes on: the recording is over. Its last window is filled up with silence."""
+        """End what goes on: the recording is over, or broke off. Its last window is filled up with silence."""
         events = []
         if len(self._rest) and not self._machine.is_muted:
-            events = self._take(np.zeros(WINDOW_SAMPLES - len(self._rest), np.float32))
+            self._num_filled = WINDOW_SAMPLES - len(self._rest)
+            events = self._take(np.zeros(self._num_filled, np.float32))
         return events + self._machine.finish()
 
     def _take(self, samples: Samples) -> list[SpeechEvent]:

@@ -155,6 +155,22 @@ def test_a_long_gap_in_the_stream_ends_the_turn() -> None:
     assert events[1].position == 10 * RATE_HZ
 
 
+def test_sound_goes_on_within_the_window_that_was_filled_up_when_it_broke_off() -> None:
+    listener = Listener(LoudnessDetector(), TurnMachine())
+    listener.push(AudioChunk(loud(1.0)[: WINDOW_SAMPLES + 100], RATE_HZ))
+    listener.finish()
+    assert listener.position == 2 * WINDOW_SAMPLES
+    start = WINDOW_SAMPLES + 100
+    with pytest.raises(FormatError, match="never goes back"):
+        listener.push(AudioChunk(silence(0.1), RATE_HZ, start - 1))
+    listener.push(AudioChunk(silence(0.1)[:50], RATE_HZ, start))  # All of it lies in the window.
+    assert listener.position == 2 * WINDOW_SAMPLES
+    listener.push(AudioChunk(silence(0.1), RATE_HZ, start + 50))
+    assert listener.position == start + 50 + len(silence(0.1))
+    with pytest.raises(FormatError, match="never goes back"):
+        listener.push(AudioChunk(silence(0.1), RATE_HZ, start))
+
+
 def test_a_chunk_of_another_rate_or_from_the_past_is_refused() -> None:
     listener = Listener(LoudnessDetector(), TurnMachine())
     with pytest.raises(FormatError, match="expected 16000 Hz"):

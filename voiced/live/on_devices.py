@@ -17,10 +17,10 @@ from audio.events import (
 )
 from protocols.events import Event, Noticed, State, StateChanged
 from voiced.commands import Command, Quit, ToggleMute
-from voiced.engine.session import EngineSession, Lost
+from voiced.engine.session import Lost
 from voiced.errors import EngineError
 from voiced.live.resting import Rest
-from voiced.live.session import LiveSession
+from voiced.live.session import EngineEvents, LiveSession
 from voiced.timing import AsyncClock
 
 # Between two looks at the devices; what the engine makes goes to the speaker at once. While nobody speaks they are looked at less
@@ -79,7 +79,7 @@ class DeviceTalk:
     def __init__(
         self,
         session: LiveSession,
-        engine: EngineSession,
+        engine: EngineEvents,
         devices: Devices,
         *,
         commands: AsyncIterator[Command],

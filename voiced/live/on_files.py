@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -10,9 +10,9 @@ import numpy as np
 from audio.chunk import AudioChunk, Samples
 from audio.live_resampling import LiveResampler
 from voiced.commands import Command, Quit, ToggleMute
-from voiced.engine.session import Lost, SessionEvent
+from voiced.engine.session import Lost
 from voiced.errors import EngineError
-from voiced.live.session import LiveSession
+from voiced.live.session import EngineEvents, LiveSession
 from voiced.session_recording import SessionRecording
 from voiced.speech_model import SOUND_RATE_HZ
 from voiced.timing import AsyncClock
@@ -26,13 +26,6 @@ class SampleWriter(Protocol):
     """Takes mono sound at 24 kHz."""
 
     def write(self, samples: Samples) -> None: ...
-
-
-class EngineEvents(Protocol):
-    """What is needed of voiced.engine.session.EngineSession."""
-
-    def __aiter__(self) -> AsyncIterator[SessionEvent]: ...
-    def close(self) -> None: ...
 
 
 class FileSpeaker:

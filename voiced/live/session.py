@@ -5,7 +5,7 @@ milliseconds; the speaker is asked then how far it is. All time is the microphon
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,13 @@ class Engine(Protocol):
     def cut(self, turn: int, heard_samples: int) -> None: ...
     def transcribe(self, turn: int, samples: Samples, *, is_final: bool = False) -> bool: ...
     def wake(self) -> None: ...
+
+
+class EngineEvents(Protocol):
+    """What is needed of voiced.engine.session.EngineSession."""
+
+    def __aiter__(self) -> AsyncIterator[SessionEvent]: ...
+    def close(self) -> None: ...
 
 
 class Speaker(Protocol):

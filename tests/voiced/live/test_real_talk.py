@@ -1,10 +1,16 @@
 """`voiced run` as a user has it: spoken to through a virtual microphone, heard at a virtual speaker, with voiced-mini."""
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,11 +34,26 @@ RAW = ["--raw", f"--rate={RATE_HZ}", "--channels=1", "--format=s16le"]
 pytestmark = [pytest.mark.device, pytest.mark.timeout(180)]
 
 
+def ask(sound: VirtualSound, folder: Path, *texts: str, after_s: float = 0.1) -> None:
+    """Say `texts` to the virtual microphone, each after so much silence; returns when all has been said."""
+    parts = []
+    for text in texts:
+        samples, rate_hz = soundfile.read(say(text, folder / "said.wav"), dtype="float32")
+        parts += [np.zeros(round(after_s * RATE_HZ)), soxr.resample(samples, rate_hz, RATE_HZ)]
+    subprocess.run(
+        ["pacat", "--playback", "--latency-msec=100", f"--device={sound.microphone}", *RAW],
+        env=sound.environment,
+        input=(0.5 * np.concatenate(parts) * 32767).astype("<i2").tobytes(),
+        check=True,
+        timeout=60,
+    )
+
+
 class RunningTalk:
     """A running `voiced run --json`, its virtual devices, and everything that it told."""
 
     def __init__(self, sound: VirtualSound, folder: Path, *options: str) -> None:
-        self._sound, self._folder = sound, folder
+        self.sound, self._folder = sound, folder
         command = [sys.executable, "-m", "voiced.cli.main", "run", "--json"]
         self.events: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
@@ -66,29 +87,14 @@ class RunningTalk:
 
     def ask(self, *texts: str, after_s: float = 0.1) -> None:
         """Say `texts` to the microphone, each after so much silence; returns when all has been said."""
-        parts = []
-        for text in texts:
-            samples, rate_hz = soundfile.read(say(text, self._folder / "said.wav"), dtype="float32")
-            silence = np.zeros(round(after_s * RATE_HZ))
-            parts += [silence, soxr.resample(samples, rate_hz, RATE_HZ)]
-        sound = np.concatenate(parts)
-        subprocess.run(
-            [
-                *("pacat", "--playback", "--latency-msec=100"),
-                *(f"--device={self._sound.microphone}", *RAW),
-            ],
-            env=self._sound.environment,
-            input=(0.5 * sound * 32767).astype("<i2").tobytes(),
-            check=True,
-            timeout=60,
-        )
+        ask(self.sound, self._folder, *texts, after_s=after_s)
 
     def record(self, path: Path) -> "subprocess.Popen[bytes]":
         """Begin to record what the speaker plays, raw; for `recorded`."""
         with path.open("wb") as file:
             return subprocess.Popen(
-                ["parec", "--latency-msec=50", f"--device={self._sound.speaker}", *RAW],
-                env=self._sound.environment,
+                ["parec", "--latency-msec=50", f"--device={self.sound.speaker}", *RAW],
+                env=self.sound.environment,
                 stdout=file,
             )
 
@@ -189,3 +195,103 @@ def test_asleep_it_answers_only_what_follows_the_wake_word(tmp_path: Path) -> No
         asked = [e for e in talk.events if e["event"] == "turn_ended" and e["role"] == "user"]
         assert len(asked) == 1
         talk.wait_for_state("asleep")
+
+
+def test_devices_that_stand_still_are_told_and_the_talk_goes_on_with_them(
+    talk: RunningTalk,
+) -> None:
+    os.kill(talk.sound.server, signal.SIGSTOP)
+    try:
+        for _ in ("microphone", "speaker"):
+            talk.wait_for(lambda e: e["event"] == "noticed" and "is gone" in e["text"])
+    finally:
+        os.kill(talk.sound.server, signal.SIGCONT)
+    talk.wait_for(
+        lambda e: e["event"] == "noticed" and e["text"].startswith("microphone 'default' at")
+    )
+    talk.ask("turn on the kitchen light", after_s=2.0)
+    assert talk.wait_for_reply()["text"].strip() == "the kitchen light is on"
+
+
+class TerminalTalk:
+    """`voiced run` in a terminal of its own, recorded; driven by keys."""
+
+    def __init__(self, sound: VirtualSound, folder: Path) -> None:
+        self._sound, self._talks = sound, folder / "talks"
+        self._terminal, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "voiced.cli.main", "run", "--model", "voiced-mini"),
+                *("--record", str(self._talks)),
+            ],
+            cwd=ROOT,
+            env=sound.environment
+            | {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder), "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509  # No threads yet.
+        )
+        os.close(slave)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def press(self, key: str) -> None:
+        os.write(self._terminal, key.encode())
+
+    def wait_for(self, num: int, **fields: str) -> None:
+        """Wait until so many events with these fields were recorded."""
+        until_s = time.monotonic() + 60
+        while self.num(**fields) < num:
+            assert time.monotonic() < until_s, self._events()
+            time.sleep(0.05)
+
+    def num(self, **fields: str) -> int:
+        return sum(fields.items() <= event.items() for event in self._events())
+
+    def wait_for_captures(self, num: int) -> None:
+        """Wait until so many programs record; the server's own loops are none."""
+        until_s = time.monotonic() + 30
+        while num != sum(
+            "protocol-native" in line
+            for line in self._sound.control("list", "short", "source-outputs").splitlines()
+        ):
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+
+    def _events(self) -> list[dict[str, Any]]:
+        texts = [path.read_text() for path in self._talks.glob("*/events.jsonl")]
+        lines = [line for text in texts for line in text.splitlines(keepends=True)]
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+
+    def _read(self) -> None:
+        with contextlib.suppress(OSError):  # Its end.
+            while os.read(self._terminal, 65536):
+                pass
+        os.close(self._terminal)
+
+
+def test_muted_by_a_key_nothing_records_and_nothing_is_heard(tmp_path: Path) -> None:
+    with virtual_sound(tmp_path) as sound:
+        talk = TerminalTalk(sound, tmp_path)
+        try:
+            talk.wait_for(1, event="state_changed", state="listening")
+            talk.wait_for_captures(1)
+            talk.press("m")
+            talk.wait_for(1, event="state_changed", state="muted")
+            talk.wait_for_captures(0)
+            ask(sound, tmp_path, "turn on the kitchen light")
+            talk.press("m")
+            talk.wait_for(2, event="state_changed", state="listening")
+            talk.wait_for_captures(1)
+            ask(sound, tmp_path, "turn on the bedroom light", after_s=1.5)
+            talk.wait_for(1, event="turn_ended", role="assistant", text="the bedroom light is on")
+            assert talk.num(event="turn_ended", role="user") == 1
+            talk.press("q")
+            assert talk.process.wait(30) == 0
+        finally:
+            talk.process.kill()
+            talk.process.wait()
+    for side in ("microphone.wav", "speaker.wav"):
+        [path] = (tmp_path / "talks").glob(f"*/{side}")
+        assert soundfile.info(path).duration > 5

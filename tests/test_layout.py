@@ -104,7 +104,7 @@ def test_no_script_has_the_name_of_a_package() -> None:
     beside = [path for path in ROOT.glob("*.py") if path.name in names]
     below = [
         path
-        for path in sources("benchmarks", "docs", "examples", "scripts", "tests", "training")
+        for path in sources("benchmarks", "docs", "scripts", "tests", "training")
         if path.name in names
     ]
     assert beside + below == []

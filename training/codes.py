@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.codec import Codec
 from training.espeak import Espeak
-from training.setting import SEED
+from training.setting import SEED, needed, positive_number
 from training.sound import reply_sound
 from training.state import default_folder, save_tensors
 from training.voices import REPLY_SPEAKERS, REPLY_VOICE
@@ -114,9 +114,12 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m training.codes", description=__doc__)
     parser.add_argument("--state", type=Path, default=default_folder(), metavar="FOLDER")
-    parser.add_argument("--count", type=int, default=24_000, help="phrases (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=positive_number, default=24_000, help="phrases (default: %(default)s)"
+    )
     args = parser.parse_args()
     torch.set_num_threads(1)
+    needed(args.state / "codec.safetensors", "codec")
     make(args.state, args.count, SEED)
 
 

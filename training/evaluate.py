@@ -38,6 +38,7 @@ from training.state import default_folder, write_json
 from training.voices import HELD_OUT_SPEAKERS, REPLY_SPEAKERS, TRAINING_SPEAKERS
 from training.world import NOT_UNDERSTOOD
 from voiced.demonstration import MINI_FOLDER
+from voiced.errors import VoicedError
 
 COUNT, QUICK_COUNT = 200, 40
 NUM_TIMED = 21  # Replies that are timed, after two that are not.
@@ -417,7 +418,11 @@ def main(given: Sequence[str] | None = None) -> None:
     def say(text: str) -> None:
         print(f"{time.monotonic() - begun_at:5.0f} s  {text}", file=sys.stderr, flush=True)
 
-    report = examine(Examinee(args.model), Exam(args.seed), args.count, say)
+    try:
+        examinee = Examinee(args.model)
+    except VoicedError as error:
+        sys.exit(f"error: {error}")
+    report = examine(examinee, Exam(args.seed), args.count, say)
     say("done")
     print(table(report.figures))
     for remark in report.remarks:

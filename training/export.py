@@ -14,7 +14,7 @@ from torch import Tensor
 from training.codec import Codec, export_detokenizer
 from training.config import DEMONSTRATION, model_config
 from training.network import build_network, clear_dead_codebooks
-from training.setting import SEED
+from training.setting import SEED, needed
 from training.speaking import load_hearing
 from training.state import default_folder, load_into, write_json
 from training.tokenizer import prompt_words, write_tokenizer
@@ -65,6 +65,8 @@ def main() -> None:
     parser.add_argument("--state", type=Path, default=default_folder(), metavar="FOLDER")
     parser.add_argument("--to", type=Path, required=True, metavar="FOLDER")
     args = parser.parse_args()
+    for name in ("codec", "hearing", "speaking"):
+        needed(args.state / f"{name}.safetensors", name)
     print(json.dumps({"folder": str(args.to), "bytes": export(args.state, args.to)}))
 
 

@@ -17,7 +17,6 @@ from training.state import write_json
 from training.tokenizer import TEMPLATE_WORDS, write_tokenizer
 
 EMBEDDING_STD = 0.06  # Rows of about unit length, so that the tied output begins with mild logits.
-MAX_VOCABULARY = 65536
 
 
 def build_network(

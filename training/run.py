@@ -13,13 +13,26 @@ from pathlib import Path
 
 import torch
 
+from training.curves import draw
 from training.export import export
+from training.setting import SEED
 from training.state import default_folder
 
 # Minutes of each stage. On a GPU the codec and the backbone need fewer; the encoder waits for the sounds to be made.
 CPU_MINUTES = {"codec": 20, "hearing": 75, "imagined": 60, "speaking": 180}
-CUDA_MINUTES = {"codec": 4, "hearing": 8, "imagined": 0, "speaking": 12}
-NUM_PHRASES = 24_000
+CUDA_MINUTES = {"codec": 4, "hearing": 8, "imagined": 4, "speaking": 12}
+NUM_PHRASES, LEAST_PHRASES = 24_000, 200
+
+
+def positive_part(text: str) -> float:
+    """Return a part of the usual time; for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0, at most 100")
+    return value
 
 
 def stage(module: str, *options: object) -> list[str]:
@@ -75,23 +88,43 @@ def main() -> None:
         metavar="FOLDER",
         help="the model folder to write (default: %(default)s)",
     )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--part",
+        type=positive_part,
+        default=1.0,
+        help="of the usual time, for each stage: 0.01 tries everything in minutes (default: all of it)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=SEED, help="of what is drawn (default: %(default)s)"
+    )
     args = parser.parse_args()
-    minutes = CUDA_MINUTES if torch.cuda.is_available() else CPU_MINUTES
+    is_cuda = torch.cuda.is_available() and args.device != "cpu"
+    usual = CUDA_MINUTES if is_cuda else CPU_MINUTES
+    minutes = {name: args.part * value for name, value in usual.items()}
+    num_phrases = max(LEAST_PHRASES, round(min(1.0, args.part) * NUM_PHRASES))
     state = ("--state", args.state)
+    where = (*state, "--device", args.device, "--seed", args.seed)
     run_side_by_side(
         [
-            [stage("hearing", *state, "--minutes", minutes["hearing"])],
+            [stage("hearing", *where, "--minutes", minutes["hearing"])],
             [
-                stage("codec", *state, "--minutes", minutes["codec"]),
-                stage("codes", *state, "--count", NUM_PHRASES),
-                stage("speaking", *state, "--minutes", minutes["imagined"], "--imagined"),
+                stage("codec", *where, "--minutes", minutes["codec"]),
+                stage("codes", *state, "--count", num_phrases),
+                stage("speaking", *where, "--minutes", minutes["imagined"], "--imagined"),
             ],
         ]
     )
     threads = ("--threads", os.cpu_count() or 1)
-    run_side_by_side([[stage("speaking", *state, "--minutes", minutes["speaking"], *threads)]])
+    run_side_by_side([[stage("speaking", *where, "--minutes", minutes["speaking"], *threads)]])
     size = export(args.state, args.to)
-    print(f"{args.to}: {size / 1e6:.1f} MB; measure it with 'make eval-mini'")
+    draw(args.state, args.state / "curves.png")
+    print(
+        f"{args.to}: {size / 1e6:.1f} MB; measure it with 'make eval-mini'. "
+        f"How training went: {args.state / 'curves.png'}"
+    )
 
 
 if __name__ == "__main__":

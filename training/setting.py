@@ -45,22 +45,71 @@ def add_arguments(parser: argparse.ArgumentParser, *, minutes: float) -> None:
     )
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=positive_minutes,
         default=minutes,
         help="training time in all sittings together (default: %(default)s)",
     )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: %(default)s)"
     )
-    parser.add_argument("--threads", type=int, default=1, help="on a CPU (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=SEED, help="(default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=positive_number, default=1, help="on a CPU (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=SEED,
+        help="of what is drawn; the first weights are always the same (default: %(default)s)",
+    )
+
+
+def positive_minutes(text: str) -> float:
+    """Return a time in minutes; for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected minutes, above 0")
+    return value
+
+
+def positive_number(text: str) -> int:
+    """Return a whole number from 1; for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1")
+    return value
+
+
+def needed(path: Path, stage: str) -> Path:
+    """Return `path`, which another stage of the training leaves.
+
+    Raises:
+        SystemExit: it is not there.
+    """
+    if not path.exists():
+        raise SystemExit(
+            f"error: {path} is not there: expected what 'python -m training.{stage}' leaves in that folder; run that "
+            "first, or all of it with 'make train-mini'"
+        )
+    return path
 
 
 def setting(args: argparse.Namespace, *, cpu_batch: int, cuda_batch: int) -> Setting:
-    """Return the setting that the parsed options ask for, and make its folder."""
+    """Return the setting that the parsed options ask for, and make its folder.
+
+    Raises:
+        SystemExit: there is no such device.
+    """
     name = args.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("error: --device cuda: there is no CUDA device here; leave the option out")
     torch.set_num_threads(args.threads)
     args.state.mkdir(parents=True, exist_ok=True)
     is_cuda = name == "cuda"

@@ -22,7 +22,7 @@ from training.conversations import Conversations
 from training.network import build_network
 from training.schedule import learning_rate
 from training.sequences import hidden_states, targets
-from training.setting import SEED, Setting, add_arguments, setting
+from training.setting import SEED, Setting, add_arguments, needed, setting
 from training.state import Run
 from training.world import World
 
@@ -125,7 +125,10 @@ def main() -> None:
     parser.add_argument("--imagined", action="store_true", help="make up what the encoder hears")
     args = parser.parse_args()
     where = setting(args, cpu_batch=24, cuda_batch=256)
+    needed(args.state / "codec.safetensors", "codec")
+    needed(args.state / "codes-000.safetensors", "codes")
     if not args.imagined:
+        needed(args.state / "hearing.safetensors", "hearing")
         where = replace(where, workers=max(1, where.workers))  # Speaking and listening beside.
     train(Run(args.state, "speaking", args.minutes), where, imagined=args.imagined)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 SAVE_EVERY_S = 180.0
 LOG_EVERY_S = 30.0
+BAR_WIDTH = 20
 FIXED = "lfm.embed_tokens.weight"  # Made from the words, so that its size follows the world's.
 
 
@@ -98,6 +99,7 @@ class Run:
     def log(self, **held_out: float) -> None:
         """Print a line with the mean figures since the last one and append it to NAME.jsonl."""
         passed_s = max(1e-9, time.monotonic() - self._logged_at)
+        left_min = max(0.0, self.minutes - self.progress.seconds / 60)
         line: dict[str, float] = {
             "step": self.progress.step,
             "minutes": round(self.progress.seconds / 60, 2),
@@ -110,8 +112,10 @@ class Run:
         self._sums.clear()
         self._num_summed, self._logged_at = 0, time.monotonic()
         self._logged_step = self.progress.step
+        bar = "#" * round(BAR_WIDTH * self.fraction)
         print(
-            f"{self.name}: " + "  ".join(f"{name} {value:g}" for name, value in line.items()),
+            f"{self.name} [{bar:.<{BAR_WIDTH}}] {self.fraction:4.0%}, {left_min:.0f} min left: "
+            + "  ".join(f"{name} {value:g}" for name, value in line.items()),
             flush=True,
         )
         with (self.folder / f"{self.name}.jsonl").open("a", encoding="utf-8") as file:

@@ -1,5 +1,6 @@
 """Stages run side by side, those of a chain one after the other."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from training.run import run_side_by_side, stage
+from training.run import CPU_MINUTES, CUDA_MINUTES, run_side_by_side, stage
 
 
 def python(code: str, *arguments: object) -> list[str]:
@@ -64,3 +65,44 @@ def test_a_stage_is_a_module_of_training_with_its_options() -> None:
         "--minutes",
         "20",
     ]
+
+
+def test_no_stage_is_given_no_time() -> None:
+    assert CPU_MINUTES.keys() == CUDA_MINUTES.keys()
+    assert min(*CPU_MINUTES.values(), *CUDA_MINUTES.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "message"),
+    [
+        ("hearing", "--minutes 0", "expected minutes, above 0"),
+        ("hearing", "--minutes -1", "expected minutes, above 0"),
+        ("hearing", "--minutes nan", "expected minutes, above 0"),
+        ("codec", "--threads 0", "expected a whole number from 1"),
+        ("codec", "--device cuda", "there is no CUDA device here"),
+        ("codes", "--count -3", "expected a whole number from 1"),
+        ("codes", "", "'python -m training.codec' leaves"),
+        ("speaking", "", "'python -m training.codec' leaves"),
+        ("export", "--to out", "'python -m training.codec' leaves"),
+        ("run", "--part 0", "expected a number above 0"),
+        ("evaluate", "--model nowhere", "nowhere"),
+    ],
+)
+def test_bad_options_and_missing_states_are_one_sentence(
+    module: str,
+    options: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    state = [] if module == "run" else ["--state", str(tmp_path / "state")]
+    monkeypatch.setattr(sys, "argv", [module, *options.split(), *state])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"training.{module}").main()
+    assert ended.value.code not in (0, None)
+    told = f"{capsys.readouterr().err}{ended.value.code}"
+    assert message in told
+    assert "Traceback" not in told

@@ -136,7 +136,9 @@ def test_a_line_of_the_log_has_the_means_since_the_line_before(
     first, second = map(json.loads, (tmp_path / "little.jsonl").read_text().splitlines())
     assert (first["step"], first["loss"], first["held_out"]) == (2, 2.0, 5.0)
     assert (second["step"], second["loss"]) == (3, 7.0)
-    assert capsys.readouterr().out.startswith("little: step 2  ")
+    assert capsys.readouterr().out.startswith(
+        "little [....................]   0%, 1 min left: step 2  "
+    )
 
 
 def test_json_is_replaced_as_a_whole(tmp_path: Path) -> None:

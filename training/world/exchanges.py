@@ -179,7 +179,7 @@ class World:
 
         What is made of the world's words and means nothing is answered with NOT_UNDERSTOOD, also
         a follow-up that does not fit `before`. None comes for other words, and for questions
-        whose answer lies outside the world (a timer over an hour).
+        whose answer lies outside the world (minutes beyond sixty).
         """
         for exchange in self.readings(question, before):
             return exchange

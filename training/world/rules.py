@@ -1,6 +1,6 @@
 """The answers that are computed: each rule gets the slots said and gives those that follow.
 
-A rule returns None when the world has no answer (a number over ten to add to, a timer over an hour);
+A rule returns None when the world has no answer (a number over ten to add to, minutes beyond sixty);
 such a question is then neither drawn nor understood.
 """
 

@@ -10,11 +10,11 @@ import soundfile
 
 from models.errors import NonFiniteError
 from tests.fakes import FakeModel, end_of_audio, frame
+from voiced.cli.file_talk import EXAMPLE as QUESTION
 from voiced.cli.main import main
 from voiced.speech_model import FRAME_SAMPLES
 
 CHECKPOINT = Path(__file__).parents[2] / "data" / "golden" / "checkpoint"
-QUESTION = Path(__file__).parents[3] / "examples" / "question.wav"
 FRAME_S = 0.08
 
 Use = Callable[..., FakeModel]

@@ -5,6 +5,7 @@ learn to speak. Run: make train-mini, or python -m training.run --to FOLDER
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -120,11 +121,9 @@ def main() -> None:
     threads = ("--threads", os.cpu_count() or 1)
     run_side_by_side([[stage("speaking", *where, "--minutes", minutes["speaking"], *threads)]])
     size = export(args.state, args.to)
-    draw(args.state, args.state / "curves.png")
-    print(
-        f"{args.to}: {size / 1e6:.1f} MB; measure it with 'make eval-mini'. "
-        f"How training went: {args.state / 'curves.png'}"
-    )
+    print(f"{args.to}: {size / 1e6:.1f} MB; measure it with 'make eval-mini'")
+    with contextlib.suppress(FileNotFoundError):  # A trial is too short for a log.
+        draw(args.state, args.state / "curves.png")
 
 
 if __name__ == "__main__":

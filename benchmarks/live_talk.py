@@ -225,12 +225,18 @@ def line(name: str, waits: list[float]) -> str:
 
 
 def shares(pid: int) -> dict[str, tuple[float, int]]:
-    """Return processor seconds and resident bytes of daemon and engine."""
+    """Return processor seconds and resident bytes of the daemon, the sound devices together, and the engine."""
     daemon = psutil.Process(pid)
-    engine = max(daemon.children(recursive=True), key=lambda child: int(child.memory_info().rss))
+    *devices, engine = sorted(
+        daemon.children(recursive=True), key=lambda child: int(child.memory_info().rss)
+    )
+    named = {"daemon": [daemon], "sound devices": devices, "engine": [engine]}
     return {
-        name: (sum(process.cpu_times()[:2]), process.memory_info().rss)
-        for name, process in (("daemon", daemon), ("engine", engine))
+        name: (
+            sum(sum(process.cpu_times()[:2]) for process in processes),
+            sum(process.memory_info().rss for process in processes),
+        )
+        for name, processes in named.items()
     }
 
 

@@ -14,23 +14,49 @@ import pytest
 PACKAGES = "pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
 PROGRAMS = ("pulseaudio", "pactl", "pacat", "parec")
 START_S = 10.0
+SETTINGS = "default.pa"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class VirtualSound:
     """A running sound server.
 
     Attributes:
-        server: its process.
+        folder: for what it keeps.
         environment: what a program needs to find it; its default devices are the virtual ones.
         microphone: what is played to this sink is heard by the default microphone.
         speaker: what is played by default is recorded from this source.
     """
 
-    server: int
+    folder: Path
     environment: dict[str, str]
     microphone: str = "virtual_microphone"
     speaker: str = "virtual_speaker.monitor"
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def server(self) -> int:
+        """Number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the server, for the first time or again, and wait until it answers."""
+        self._process = subprocess.Popen(
+            [
+                *("pulseaudio", "-n", "-F", str(self.folder / SETTINGS), "--daemonize=no"),
+                *("--exit-idle-time=-1", "--use-pid-file=no", "--disallow-exit", "--realtime=no"),
+                *("--high-priority=no", f"--log-target=file:{self.folder / 'log'}"),
+            ],
+            env=self.environment,
+        )
+        _wait_until_it_answers(self, self._process)
+
+    def kill(self) -> None:
+        """End the server as a crash does; `start` starts another."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
 
     def control(self, *arguments: str) -> str:
         """Run pactl, the sound server's remote control."""
@@ -50,22 +76,13 @@ def virtual_sound(folder: Path) -> Iterator[VirtualSound]:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)} not installed (Debian: apt-get install {PACKAGES})")
-    environment = _environment(folder)
-    server = subprocess.Popen(
-        [
-            *("pulseaudio", "-n", "-F", str(_write_settings(folder)), "--daemonize=no"),
-            *("--exit-idle-time=-1", "--use-pid-file=no", "--disallow-exit", "--realtime=no"),
-            *("--high-priority=no", f"--log-target=file:{folder / 'log'}"),
-        ],
-        env=environment,
-    )
-    sound = VirtualSound(server.pid, environment)
+    _write_settings(folder)
+    sound = VirtualSound(folder, _environment(folder))
     try:
-        _wait_until_it_answers(sound, server)
+        sound.start()
         yield sound
     finally:
-        server.terminate()
-        server.wait(10)
+        sound.kill()
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -83,12 +100,11 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept | added
 
 
-def _write_settings(folder: Path) -> Path:
+def _write_settings(folder: Path) -> None:
     (folder / "asound.conf").write_text(
         "</usr/share/alsa/alsa.conf>\npcm.!default { type pulse }\nctl.!default { type pulse }\n"
     )
-    settings = folder / "default.pa"
-    settings.write_text(
+    (folder / SETTINGS).write_text(
         f"load-module module-native-protocol-unix auth-anonymous=1 socket={folder / 'socket'}\n"
         "load-module module-null-sink sink_name=virtual_microphone rate=48000 channels=2\n"
         "load-module module-null-sink sink_name=virtual_speaker rate=48000 channels=2\n"
@@ -96,7 +112,6 @@ def _write_settings(folder: Path) -> Path:
         "set-default-sink virtual_speaker\n"
         "set-default-source virtual_source\n"
     )
-    return settings
 
 
 def _wait_until_it_answers(sound: VirtualSound, server: "subprocess.Popen[bytes]") -> None:

@@ -15,13 +15,14 @@ from audio.duplex import Duplex
 from audio.echo import Cleaning
 from audio.playout import Playout
 from audio.portaudio import PortAudioCard
+from audio.stream_process import ProcessCard
 
 PLAIN = Cleaning(echo=False, noise=False, gain=False)
 
 
 def main(seconds: float, server: int | None = None) -> None:
     """Print `ready` when both devices run, then play and record for `seconds`; let `server` stand still for a while then."""
-    card = PortAudioCard()
+    card = ProcessCard(PortAudioCard())
     clock_s = time.monotonic
     microphone = Microphone(card, clock_s=clock_s)
     playout = Playout(card, rate_hz=24_000, clock_s=clock_s)

@@ -103,10 +103,11 @@ def _sound_card(settings: "Configuration") -> "SoundCard | None":
     """Return the sound card if it has what was asked for; None where nothing was asked for and there is none."""
     from audio.devices import Direction, choose_device
     from audio.portaudio import PortAudioCard
+    from audio.stream_process import ProcessCard
 
     sound = settings.sound
     try:
-        card = PortAudioCard()
+        card = ProcessCard(PortAudioCard())
         devices = card.list_devices()
         choose_device(devices, Direction.INPUT, sound.input_device)
         choose_device(devices, Direction.OUTPUT, sound.output_device)

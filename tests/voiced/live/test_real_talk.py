@@ -56,6 +56,7 @@ class RunningTalk:
         self.sound, self._folder = sound, folder
         command = [sys.executable, "-m", "voiced.cli.main", "run", "--json"]
         self.events: list[dict[str, Any]] = []
+        self.errors = ""  # What stood on standard error, once it has ended.
         self.process = subprocess.Popen(
             [*command, "--model", "voiced-mini", *options],
             cwd=ROOT,
@@ -80,6 +81,13 @@ class RunningTalk:
     def wait_for_reply(self) -> dict[str, Any]:
         """Return the end of the next reply."""
         return self.wait_for(lambda e: e["event"] == "turn_ended" and e["role"] == "assistant")
+
+    def wait_for_notices(self, *beginnings: str) -> None:
+        """Wait until notices with these beginnings were told, in any order."""
+        missing = list(beginnings)
+        while missing:
+            text = self.wait_for(lambda e: e["event"] == "noticed")["text"]
+            missing = [beginning for beginning in missing if not text.startswith(beginning)]
 
     def wait_for_state(self, state: str) -> None:
         """Wait until this goes on."""
@@ -107,7 +115,7 @@ class RunningTalk:
     def end(self) -> int:
         """Quit; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=60)
+        _, self.errors = self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -124,10 +132,7 @@ def running(folder: Path, state: str, *options: str) -> Iterator[RunningTalk]:
         talk = RunningTalk(sound, folder, *options)
         try:
             talk.wait_for_state(state)
-            opened = {"microphone": False, "speaker": False}
-            while not all(opened.values()):
-                text = talk.wait_for(lambda e: e["event"] == "noticed")["text"]
-                opened |= {name: True for name in opened if text.startswith(name)}
+            talk.wait_for_notices("microphone", "speaker")
             yield talk
         finally:
             talk.process.kill()
@@ -202,15 +207,27 @@ def test_devices_that_stand_still_are_told_and_the_talk_goes_on_with_them(
 ) -> None:
     os.kill(talk.sound.server, signal.SIGSTOP)
     try:
-        for _ in ("microphone", "speaker"):
-            talk.wait_for(lambda e: e["event"] == "noticed" and "is gone" in e["text"])
+        talk.wait_for_notices("microphone 'default' is gone", "speaker 'default' is gone")
     finally:
         os.kill(talk.sound.server, signal.SIGCONT)
-    talk.wait_for(
-        lambda e: e["event"] == "noticed" and e["text"].startswith("microphone 'default' at")
-    )
+    talk.wait_for_notices("microphone 'default' at", "speaker 'default' at")
     talk.ask("turn on the kitchen light", after_s=2.0)
     assert talk.wait_for_reply()["text"].strip() == "the kitchen light is on"
+
+
+def test_a_sound_server_that_dies_is_told_and_the_talk_goes_on_with_the_next(
+    talk: RunningTalk,
+) -> None:
+    talk.ask("could you count to eight")
+    talk.wait_for_state("speaking")
+    talk.sound.kill()
+    talk.wait_for_notices("microphone 'default' is gone", "speaker 'default' is gone")
+    talk.sound.start()
+    talk.wait_for_notices("microphone 'default' at", "speaker 'default' at")
+    talk.ask("turn on the kitchen light", after_s=2.0)
+    talk.wait_for(lambda e: e["event"] == "turn_ended" and "kitchen" in e["text"])
+    assert talk.end() == 0
+    assert len(talk.errors.splitlines()) == 1  # Which model answers.
 
 
 class TerminalTalk:

@@ -134,7 +134,7 @@ class StreamKeeper:
         gate = self._gate = Gate(self._direction, self._clock_s)
         looks_again = self._has_failed
 
-        def job() -> Opened:
+        def job() -> Opened | None:
             device = self._find(looks_again=looks_again)
             stream = self._card.open(device, self._direction, rate_hz=self._rate_hz, on_block=gate)
             try:
@@ -142,6 +142,9 @@ class StreamKeeper:
             except BaseException:
                 stream.close()
                 raise
+            if self._gate is not gate or not self._should_be_open:
+                stream.close()  # Nobody may be there any more to give it back.
+                return None
             return device, stream
 
         self._job, self._job_since_s = self._background(job), now_s

@@ -91,6 +91,7 @@ class FakeSoundCard:
         true_rates_hz: what a device really runs at, where that is not what it says.
         streams: all that were ever opened.
         num_refreshes: how often the list was made new.
+        ends_streams: a new list ends them, as PortAudio's does in the process where they run.
     """
 
     def __init__(self, *devices: Device) -> None:
@@ -103,6 +104,7 @@ class FakeSoundCard:
         self.true_rates_hz: dict[str, int] = {}
         self.streams: list[FakeStream] = []
         self.num_refreshes = 0
+        self.ends_streams = True
         self._listed = list(self.devices)
 
     def clock_s(self) -> float:
@@ -117,8 +119,9 @@ class FakeSoundCard:
     def refresh(self) -> None:
         self.num_refreshes += 1
         self._listed = list(self.devices)
-        for stream in self.streams:
-            stream.close()
+        if self.ends_streams:
+            for stream in self.streams:
+                stream.close()
 
     def open(
         self, device: Device, direction: Direction, *, rate_hz: int, on_block: OnBlock

@@ -439,6 +439,10 @@ class TurnMachine:
             return self._resume_reply()
         return self._end("end of input")
 
+    def forget_answer(self) -> None:
+        """Take a short voice over the reply for its answer no more: time goes by unheard, and so it lies further back than it seems."""
+        self._alarm = None
+
     # Deciding, window by window
 
     def _add_window(self, start: int, samples: Samples, probability: float) -> None:

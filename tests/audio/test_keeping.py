@@ -158,7 +158,10 @@ def test_a_closed_device_gives_no_block_and_says_when_it_is_given_back(card: Fak
     assert kept.kinds()[-1] == "DeviceOpened"
 
 
-def test_a_device_closed_while_it_opens_is_given_back(card: FakeSoundCard) -> None:
+@pytest.mark.parametrize("is_open_before", [False, True])
+def test_a_device_closed_while_it_opens_is_given_back(
+    card: FakeSoundCard, is_open_before: bool
+) -> None:
     jobs: list[Callable[[], None]] = []
 
     def later(job: Callable[[], object]) -> Future[object]:
@@ -169,12 +172,15 @@ def test_a_device_closed_while_it_opens_is_given_back(card: FakeSoundCard) -> No
     kept = Kept(card, background=later)
     kept.keeper.open()
     kept.run(POLL_S)
-    kept.keeper.close()
+    if is_open_before:
+        jobs.pop()()
+        kept.keeper.close()
+        kept.run(POLL_S)
+    else:
+        kept.keeper.close()
     jobs.pop()()
+    assert not card.stream(Direction.INPUT).is_open  # Also where nobody looks any more.
     kept.run(POLL_S)
-    jobs.pop()()
-    kept.run(POLL_S)
-    assert not card.stream(Direction.INPUT).is_open
     assert kept.kinds() == ["DeviceClosed"]
     assert kept.num_blocks == 0
 

@@ -463,6 +463,18 @@ def test_a_false_start_long_before_the_end_of_the_reply_is_no_answer(talk: Talk)
     assert talk.kinds == [ReplyHeld, ReplyResumed]
 
 
+def test_a_short_voice_is_no_answer_where_time_went_by_unheard_before_the_end(talk: Talk) -> None:
+    talk.reply()
+    talk.silence(SECOND)
+    talk.voice(8)
+    talk.silence(SECOND // 2)
+    talk.machine.forget_answer()  # The microphone was pulled out, for minutes.
+    talk.reply_ends()
+    talk.silence(SECOND)
+
+    assert talk.kinds == [ReplyHeld, ReplyResumed]
+
+
 def test_a_voice_that_outlasts_the_reply_has_the_turn(talk: Talk) -> None:
     talk.reply()
     talk.voice(5)

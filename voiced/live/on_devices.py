@@ -16,7 +16,7 @@ from audio.events import (
     SoundEvent,
 )
 from protocols.events import Event, Noticed, State, StateChanged
-from voiced.commands import Command, Quit, ToggleMute
+from voiced.commands import Command, Interrupt, Quit, ToggleMute
 from voiced.engine.session import Lost
 from voiced.errors import EngineError
 from voiced.live.resting import Rest
@@ -27,6 +27,8 @@ from voiced.timing import AsyncClock
 # often: who begins to speak is noticed up to 60 ms later, which moves no turn, and listening costs a third less.
 TICK_S = 0.02
 QUIET_TICK_S = 0.08
+# A microphone that gives exact zeros for so long from its beginning on is switched off, or may not be used: no room is so quiet.
+DEAD_S = 5.0
 
 
 class Devices(Protocol):
@@ -100,6 +102,8 @@ class DeviceTalk:
         self._is_muted = (
             False  # As the user wants it; the session is when the microphone is closed.
         )
+        # Of exact silence since the microphone was opened; None once it gave anything else, and once it was told.
+        self._num_dead: int | None = None
         self._is_draining = False
         self._is_over = asyncio.Event()
 
@@ -156,8 +160,21 @@ class DeviceTalk:
             return
         if self._session.state == "muted":
             self._session.unmute(chunk.start)
+        self._look_whether_dead(chunk)
         self._hear(chunk)
         self._session.hear(chunk)
+
+    def _look_whether_dead(self, chunk: AudioChunk) -> None:
+        if self._num_dead is None:
+            return
+        self._num_dead += len(chunk.samples)
+        if chunk.samples.any():
+            self._num_dead = None
+        elif self._num_dead >= DEAD_S * chunk.rate_hz:
+            self._num_dead = None
+            self._say(
+                "the microphone gives nothing but exact silence: see that it is switched on, and that programs may use it"
+            )
 
     async def _listen_to_engine(self) -> None:
         async for event in self._engine:
@@ -170,10 +187,14 @@ class DeviceTalk:
     async def _obey(self) -> None:
         async for command in self._commands:
             match command:
-                case ToggleMute():
-                    self._toggle_mute()
                 case Quit():
                     self.quit()
+                case Interrupt():
+                    self._session.obey(command)
+                case _ if self._is_draining:
+                    pass  # Nothing new begins.
+                case ToggleMute():
+                    self._toggle_mute()
                 case _:
                     self._session.obey(command)
             self._tell_state()
@@ -195,10 +216,12 @@ class DeviceTalk:
         match event:
             case DeviceOpened(direction=direction, name=name, rate_hz=rate_hz):
                 self._say(f"{_what(direction)} {name!r} at {rate_hz} Hz")
+                if direction is Direction.INPUT:
+                    self._num_dead = 0
             case DeviceLost(direction=direction, name=name, reason=reason):
                 self._say(f"{_what(direction)} {name!r} is gone: {reason}; waiting for it")
                 if direction is Direction.INPUT:
-                    self._session.end_input()
+                    self._session.lose_input()
             case DeviceUnavailable(direction=direction, reason=reason):
                 self._say(f"{_what(direction)} cannot be used: {reason}; trying again")
             case CaptureLost(num_samples=num_samples):
@@ -208,7 +231,7 @@ class DeviceTalk:
             case PlayoutUnderrun(num_times=num_times):
                 self._session.note_underruns(num_times)
             case PlayoutDropped():
-                self._say("a reply was not played: the speaker is away")
+                self._session.note_dropped()
 
     def _say(self, text: str) -> None:
         self._show(Noticed(text=text))

@@ -84,6 +84,7 @@ class _Sounding:
     is_complete: bool = False  # No more of it comes,
     is_finished: bool = False  # and the speaker was told so.
     start_s: float | None = None  # When it began to sound; None until then.
+    is_dropped: bool = False  # Some of it was thrown away, which was told.
 
 
 class LiveSession:
@@ -198,6 +199,11 @@ class LiveSession:
         """Learn that nothing more will be heard."""
         self._follow(self._listener.finish())
 
+    def lose_input(self) -> None:
+        """Learn that nothing will be heard for a while: what was being said ends there."""
+        self.end_input()
+        self._machine.forget_answer()
+
     def take(self, event: SessionEvent) -> None:
         """Take what the engine says."""
         match event:
@@ -275,6 +281,12 @@ class LiveSession:
         """Learn that the reply's sound was not there in time."""
         if self._sounding is not None:
             self.ledger.underrun(self._sounding.turn, num_times)
+
+    def note_dropped(self) -> None:
+        """Learn that sound of the reply was thrown away as there is no speaker; told once a reply."""
+        if self._sounding is not None and not self._sounding.is_dropped:
+            self._sounding.is_dropped = True
+            self._notice("a reply was not played: the speaker is away")
 
     # What the user does besides speaking
 
